@@ -1,0 +1,27 @@
+//! What the cache costs and saves, measured: the parts of the `compare` program
+//! and the inputs of the Criterion benches.
+//!
+//! `compare` starts itself again for every measured run. [`rounds`] decides what
+//! runs when, [`child`] runs one process and measures it, [`roles`] is what the
+//! processes do, [`results`] what came out, and [`table`] shows it to a person.
+//!
+//! Invariant: a figure is shown only if the output of its run was compared with
+//! stock Wasmtime's, byte for byte.
+
+pub mod arguments;
+
+pub mod rounds;
+
+pub mod child;
+pub mod roles;
+
+pub mod artifact;
+pub mod blob;
+pub mod cache_directory;
+pub mod edit;
+
+pub mod figures;
+pub mod results;
+pub mod table;
+
+pub mod stage_inputs;

@@ -1,0 +1,109 @@
+//! The role of the function cache: what `stencil compile` does, without its
+//! command line; and the report that both print.
+
+use crate::artifact;
+use crate::roles::{is_component, ms_since, read};
+use anyhow::{Context as _, Result};
+use cache_client::{CACHE_BYTES_DEFAULT, DiskConfig, DiskStore, MemoryStore, TieredStore};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use stencil::CacheStore;
+use wasm_compiler::{Compiler, NoCache, Options, Report, Settings};
+
+/// Of the memory tier, in bytes; the command's own default.
+const MEMORY_BYTES_MAX: u64 = 1 << 30;
+
+/// That part of the `--json` object of `stencil compile` which is shown.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct OursReport {
+    /// WebAssembly functions.
+    pub functions: u64,
+    /// Cacheable pieces, trampolines too.
+    pub lookups: u64,
+    /// By tier.
+    pub hits: BTreeMap<String, u64>,
+    /// `lookups` without the hits.
+    pub misses: u64,
+    /// Pieces that were compiled after a miss.
+    pub codegen: u64,
+    /// Pieces that are never cached.
+    #[serde(default)]
+    pub uncached: u64,
+    /// Pieces of a configuration that is not cached.
+    #[serde(default)]
+    pub bypassed: u64,
+    /// Entries that were found and not used.
+    #[serde(default)]
+    pub rejected: u64,
+    /// Machine code of all lookups, in bytes; newer commands say it.
+    #[serde(default)]
+    pub code_bytes: Option<u64>,
+    /// Machine code of the hits, in bytes.
+    #[serde(default)]
+    pub hit_code_bytes: Option<u64>,
+    /// Where the time went, by stage.
+    pub stages_ms: BTreeMap<String, f64>,
+    /// From the start of the program's own work to its report.
+    pub wall_ms: f64,
+}
+
+/// Compiles one file.
+pub(crate) fn play(input: &Path, output: &Path, cache_dir: Option<&Path>) -> Result<OursReport> {
+    let start = Instant::now();
+    let wasm = read(input)?;
+    is_component(&wasm, input)?;
+    let compiler = Compiler::new(Settings::from_options(&Options::default())?)?;
+    let store = store(cache_dir);
+    let (cwasm, report) = compiler
+        .compile(&wasm, &*store)
+        .with_context(|| format!("cannot compile {}", input.display()))?;
+    let write = Instant::now();
+    artifact::write(output, [cwasm.as_slice()])?;
+    let write_ms = ms_since(write);
+    Ok(OursReport::new(&report, write_ms, ms_since(start)))
+}
+
+/// The tiers of a command with this cache directory.
+pub fn store(cache_dir: Option<&Path>) -> Box<dyn CacheStore> {
+    let Some(directory) = cache_dir else {
+        return Box::new(NoCache);
+    };
+    let disk =
+        DiskStore::open(DiskConfig { dir: directory.to_owned(), size_max: CACHE_BYTES_DEFAULT });
+    Box::new(TieredStore::new(vec![Arc::new(MemoryStore::new(MEMORY_BYTES_MAX)), Arc::new(disk)]))
+}
+
+impl OursReport {
+    fn new(report: &Report, write_ms: f64, wall_ms: f64) -> Self {
+        let ms = |time: Duration| time.as_secs_f64() * 1e3;
+        let stages = &report.stages;
+        let stages_ms = [
+            ("input", ms(stages.input)),
+            ("split", ms(stages.split)),
+            ("lookup", ms(stages.lookup)),
+            ("codegen", ms(stages.codegen)),
+            ("finalize", ms(stages.finalize)),
+            ("link", ms(stages.link)),
+            ("write", write_ms),
+        ];
+        let hits =
+            [("memory", report.hits.memory), ("disk", report.hits.disk), ("remote", report.hits.remote)];
+        Self {
+            functions: report.functions,
+            lookups: report.lookups,
+            hits: hits.into_iter().map(|(tier, hits)| (tier.to_owned(), hits)).collect(),
+            misses: report.misses,
+            codegen: report.codegen,
+            uncached: report.uncached,
+            bypassed: report.bypassed,
+            rejected: report.rejected,
+            code_bytes: Some(report.code_bytes),
+            hit_code_bytes: Some(report.hit_code_bytes),
+            stages_ms: stages_ms.into_iter().map(|(stage, ms)| (stage.to_owned(), ms)).collect(),
+            wall_ms,
+        }
+    }
+}

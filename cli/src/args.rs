@@ -1,0 +1,182 @@
+//! The command line -> typed arguments. Nothing is read or looked up here.
+
+use crate::exit;
+use crate::size::ByteSize;
+use clap::{Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+
+/// More threads than this are certainly a slip.
+const JOBS_MAX: i64 = 1024;
+
+/// Compile WebAssembly to Wasmtime's .cwasm through a cache of functions
+#[derive(Debug, Parser)]
+#[command(name = "stencil", version, after_help = exit::HELP, max_term_width = 100)]
+pub struct Args {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Compile a module or component; functions that were compiled before come from the cache
+    #[command(after_help = exit::HELP)]
+    Compile(CompileArgs),
+    /// Show what the cache holds
+    Stats(StatsArgs),
+    /// Make the cache smaller, or empty it
+    Prune(PruneArgs),
+    /// Show what a cache entry or a .cwasm holds
+    Inspect(InspectArgs),
+    /// Compile again what an input finds in the cache, and compare byte for byte
+    Verify(VerifyArgs),
+}
+
+#[derive(Debug, clap::Args)]
+pub struct CompileArgs {
+    /// The .wasm or .wat file; - is the standard input
+    #[arg(value_name = "IN")]
+    pub input: PathBuf,
+    /// The artifact; - is the standard output [default: IN's name with .cwasm]
+    #[arg(short, long, value_name = "OUT")]
+    pub output: Option<PathBuf>,
+    #[command(flatten)]
+    pub settings: SettingArgs,
+    #[command(flatten)]
+    pub cache: CacheArgs,
+    /// Compile everything, and keep nothing
+    #[arg(long, conflicts_with_all = ["cache_dir", "cache_size"])]
+    pub no_cache: bool,
+    #[command(flatten)]
+    pub jobs: JobsArgs,
+    /// Print the figures of this compile as one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What decides about the code; left out, all is as stock Wasmtime has it.
+#[derive(Debug, clap::Args)]
+pub struct SettingArgs {
+    /// Compile for this target's baseline CPU [default: this machine and its CPU]
+    #[arg(long, value_name = "TRIPLE")]
+    pub target: Option<String>,
+    /// How hard to optimise [default: speed]
+    #[arg(short = 'O', long, value_name = "LEVEL")]
+    pub opt_level: Option<Level>,
+    /// A setting of Cranelift, such as has_avx2=true; may be repeated
+    #[arg(long, value_name = "NAME=VALUE", value_parser = name_and_value)]
+    pub cranelift: Vec<(String, String)>,
+    /// Take every setting from an artifact that the target host has written itself
+    #[arg(long, value_name = "ARTIFACT", conflicts_with_all = ["target", "opt_level", "cranelift"])]
+    pub settings_from: Option<PathBuf>,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct CacheArgs {
+    /// Where the cache is [default: $XDG_CACHE_HOME/stencil]
+    #[arg(long, value_name = "DIR")]
+    pub cache_dir: Option<PathBuf>,
+    /// How large the cache may grow, such as 500MB or 10GiB [default: 10GiB]
+    #[arg(long, value_name = "SIZE")]
+    pub cache_size: Option<ByteSize>,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct JobsArgs {
+    /// How many threads compile [default: one for each CPU]
+    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=JOBS_MAX))]
+    pub jobs: Option<u16>,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct StatsArgs {
+    #[command(flatten)]
+    pub cache: CacheArgs,
+    /// Print the figures as one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct PruneArgs {
+    #[command(flatten)]
+    pub cache: CacheArgs,
+    /// Remove everything
+    #[arg(long, conflicts_with = "cache_size")]
+    pub all: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct InspectArgs {
+    /// A cache key (64 hexadecimal digits) or a .cwasm file
+    #[arg(value_name = "KEY|FILE")]
+    pub subject: PathBuf,
+    #[command(flatten)]
+    pub cache: CacheArgs,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct VerifyArgs {
+    /// The .wasm or .wat file; - is the standard input
+    #[arg(value_name = "IN")]
+    pub input: PathBuf,
+    /// Check only one in N of the entries found, others each time
+    #[arg(long, value_name = "1/N", default_value = "1/1")]
+    pub sample: Sample,
+    #[command(flatten)]
+    pub settings: SettingArgs,
+    #[command(flatten)]
+    pub cache: CacheArgs,
+    #[command(flatten)]
+    pub jobs: JobsArgs,
+}
+
+/// Cranelift's optimisation levels, in its own words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "snake_case")]
+pub enum Level {
+    None,
+    Speed,
+    SpeedAndSize,
+}
+
+/// One in how many.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sample(pub u64);
+
+impl std::str::FromStr for Sample {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let one_in = text.strip_prefix("1/").and_then(|count| count.parse().ok());
+        match one_in {
+            None | Some(0) => Err("a sample is written 1/N, such as 1/100"),
+            Some(count) => Ok(Self(count)),
+        }
+    }
+}
+
+fn name_and_value(text: &str) -> Result<(String, String), &'static str> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        _ => Err("write it as NAME=VALUE, such as has_avx2=true"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn a_sample_is_one_in_n() {
+        assert_eq!("1/8".parse(), Ok(Sample(8)));
+        for wrong in ["", "8", "1/", "1/0", "2/8", "1/-1"] {
+            assert!(wrong.parse::<Sample>().is_err(), "{wrong:?}");
+        }
+    }
+}

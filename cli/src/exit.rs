@@ -1,0 +1,132 @@
+//! How the program ends: the exit codes, and the one sentence that goes with
+//! each failure.
+
+use std::fmt::Display;
+use std::io::{self, Write as _};
+use std::path::Path;
+use std::process::ExitCode;
+
+/// The exit codes; [`HELP`] tells users about them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Exit {
+    /// Done.
+    Success = 0,
+    /// The input is not something that can be compiled or inspected.
+    Input = 1,
+    /// Wrong flags, settings, environment or configuration. Clap's own code for
+    /// wrong usage is the same.
+    Usage = 2,
+    /// A file could not be read or written.
+    Files = 3,
+    /// `verify` has found cached code that differs from what is compiled now.
+    Difference = 4,
+    /// Ended by SIGINT or SIGTERM.
+    Interrupted = 130,
+}
+
+/// The end of `--help`.
+pub const HELP: &str = "\
+Exit codes:
+  0    done
+  1    the input is not valid WebAssembly, or cannot be compiled
+  2    wrong flags, settings, environment or configuration file
+  3    a file could not be read or written
+  4    verify found cached code that differs from what is compiled now
+  101  a bug in this program
+  130  ended by Ctrl-C (SIGINT) or SIGTERM
+
+Environment: STENCIL_CACHE_DIR, STENCIL_CACHE_SIZE, STENCIL_NO_CACHE, STENCIL_JOBS,
+STENCIL_TARGET, STENCIL_OPT_LEVEL. A flag wins over the environment, and that over
+config.toml in $XDG_CONFIG_HOME/stencil (or ~/.config/stencil), whose keys are
+cache-dir, cache-size, no-cache, jobs, target, opt-level and a table [cranelift].";
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+/// Why a command did not do what it was asked for.
+#[derive(Debug)]
+pub struct Failure {
+    /// The exit code.
+    pub exit: Exit,
+    /// What happened to which file, and what to do.
+    pub sentence: String,
+}
+
+impl Failure {
+    pub fn input(sentence: impl Into<String>) -> Self {
+        Self { exit: Exit::Input, sentence: sentence.into() }
+    }
+
+    pub fn usage(sentence: impl Into<String>) -> Self {
+        Self { exit: Exit::Usage, sentence: sentence.into() }
+    }
+
+    pub fn files(sentence: impl Into<String>) -> Self {
+        Self { exit: Exit::Files, sentence: sentence.into() }
+    }
+
+    /// A file that could not be read.
+    pub fn unreadable(path: &Path, error: &io::Error) -> Self {
+        let hint = match error.kind() {
+            io::ErrorKind::NotFound => "; check its name",
+            io::ErrorKind::PermissionDenied => "; make it readable",
+            io::ErrorKind::IsADirectory => "; name a file",
+            _ => "",
+        };
+        Self::files(format!("cannot read {}: {}{hint}", path.display(), reason(error)))
+    }
+
+    /// A file that could not be written.
+    pub fn unwritable(path: &Path, error: &io::Error) -> Self {
+        let hint = match error.kind() {
+            io::ErrorKind::NotFound => "create its directory, or name another output with -o",
+            io::ErrorKind::PermissionDenied => {
+                "make its directory writable, or name another output with -o"
+            }
+            io::ErrorKind::FileTooLarge => "raise the limit on file sizes (ulimit -f)",
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "free some space",
+            _ => "name another output with -o",
+        };
+        Self::files(format!("cannot write {}: {}; {hint}", path.display(), reason(error)))
+    }
+}
+
+/// The words of an error without its number.
+pub fn reason(error: &io::Error) -> String {
+    let text = error.to_string();
+    match text.split_once(" (os error") {
+        Some((words, _)) => words.to_owned(),
+        None => text,
+    }
+}
+
+/// Writes one line to stderr. Nobody listening is no reason to fail.
+pub fn say(kind: &str, sentence: &dyn Display) {
+    let sentence = sentence.to_string().replace('\n', " ");
+    writeln!(io::stderr().lock(), "{kind}: {sentence}").ok();
+}
+
+/// Writes to stdout, where a reader who has heard enough is no failure.
+pub fn print(text: &str) -> Result<(), Failure> {
+    let mut stdout = io::stdout().lock();
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Failure::unwritable(Path::new("the standard output"), &error))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Lets a panic, which is a bug, end with one sentence too.
+pub fn explain_panics() {
+    std::panic::set_hook(Box::new(|info| {
+        let message = info.payload_as_str().unwrap_or("it panicked");
+        let place = info.location().map(|place| format!(" at {place}")).unwrap_or_default();
+        let what = format!("this is a bug in stencil: {message}{place}; please report it");
+        say("error", &what);
+    }));
+}

@@ -1,0 +1,60 @@
+//! Signals -> an orderly end: Ctrl-C leaves no unfinished file behind, and a
+//! limit on file sizes is an error like any other.
+
+use signal_hook::consts::{SIGINT, SIGTERM, SIGXFSZ};
+use signal_hook::iterator::Signals;
+use std::fs;
+use std::path::PathBuf;
+use std::process;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+
+use crate::exit::Exit;
+
+/// The file that has to go if a signal ends the program now.
+#[derive(Clone, Default)]
+pub struct Interrupt {
+    unfinished: Arc<Mutex<Option<PathBuf>>>,
+}
+
+impl Interrupt {
+    /// Watches for SIGINT and SIGTERM from now on. `leave` runs before the
+    /// program ends.
+    ///
+    /// Where signals cannot be watched they end the program as usual.
+    pub fn watch(leave: impl FnOnce() + Send + 'static) -> Self {
+        ignore_file_size_signal();
+        let interrupt = Self::default();
+        let Ok(mut signals) = Signals::new([SIGINT, SIGTERM]) else {
+            return interrupt;
+        };
+        let watched = interrupt.clone();
+        let wait = move || {
+            if signals.forever().next().is_some() {
+                // Held to the end, so that nothing is renamed into place or
+                // made any more.
+                let unfinished = watched.unfinished();
+                if let Some(path) = unfinished.as_ref() {
+                    fs::remove_file(path).ok();
+                }
+                leave();
+                process::exit(Exit::Interrupted as i32);
+            }
+        };
+        thread::Builder::new().name("signals".into()).spawn(wait).ok();
+        interrupt
+    }
+
+    /// The name of the unfinished file. While this is held no signal ends the
+    /// program.
+    pub fn unfinished(&self) -> MutexGuard<'_, Option<PathBuf>> {
+        self.unfinished.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Without a handler a write beyond `ulimit -f` ends the process; with one, the
+/// write fails.
+pub fn ignore_file_size_signal() {
+    signal_hook::flag::register(SIGXFSZ, Arc::new(AtomicBool::new(false))).ok();
+}

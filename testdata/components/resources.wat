@@ -1,0 +1,95 @@
+;; A component that defines a resource `counter` (constructor, methods, a
+;; destructor in core code) and another that uses it through handles.
+;; run() = 10 + 5 + 1 read back (16), plus 100 per destructor call (2), = 216
+(component $resources
+  (component $counters
+    ;; the destructor is needed before the resource type, so it is alone
+    (core module $store
+      (memory (export "memory") 1)
+      (global $dropped (export "dropped") (mut i32) (i32.const 0))
+      (func (export "dtor") (param $rep i32)
+        (i32.store (local.get $rep) (i32.const -1))
+        (global.set $dropped (i32.add (global.get $dropped) (i32.const 1)))))
+    (core instance $store (instantiate $store))
+    (type $counter' (resource (rep i32) (dtor (func $store "dtor"))))
+    (core func $new (canon resource.new $counter'))
+    (core func $rep (canon resource.rep $counter'))
+    (core func $drop (canon resource.drop $counter'))
+    (core module $m
+      (import "store" "memory" (memory 1))
+      (import "store" "dropped" (global $dropped (mut i32)))
+      (import "res" "new" (func $new (param i32) (result i32)))
+      (import "res" "rep" (func $rep (param i32) (result i32)))
+      (import "res" "drop" (func $drop (param i32)))
+      (global $next (mut i32) (i32.const 8))
+      (func (export "constructor") (param $start i32) (result i32)
+        (local $p i32)
+        (local.set $p (global.get $next))
+        (global.set $next (i32.add (local.get $p) (i32.const 4)))
+        (i32.store (local.get $p) (local.get $start))
+        (call $new (local.get $p)))
+      ;; a borrow of an own resource arrives as its representation
+      (func (export "add") (param $self i32) (param $n i32)
+        (i32.store (local.get $self) (i32.add (i32.load (local.get $self)) (local.get $n))))
+      (func (export "get") (param $self i32) (result i32) (i32.load (local.get $self)))
+      ;; an own arrives as a handle: read it and drop it from inside
+      (func (export "finish") (param $h i32) (result i32)
+        (local $v i32)
+        (local.set $v (i32.load (call $rep (local.get $h))))
+        (call $drop (local.get $h))
+        (local.get $v))
+      (func (export "dropped") (result i32) (global.get $dropped)))
+    (core instance $i (instantiate $m
+      (with "store" (instance $store))
+      (with "res" (instance
+        (export "new" (func $new)) (export "rep" (func $rep)) (export "drop" (func $drop))))))
+    (export $counter "counter" (type $counter'))
+    (func (export "[constructor]counter") (param "start" u32) (result (own $counter))
+      (canon lift (core func $i "constructor")))
+    (func (export "[method]counter.add") (param "self" (borrow $counter)) (param "n" u32)
+      (canon lift (core func $i "add")))
+    (func (export "[method]counter.get") (param "self" (borrow $counter)) (result u32)
+      (canon lift (core func $i "get")))
+    (func (export "[static]counter.finish") (param "c" (own $counter)) (result u32)
+      (canon lift (core func $i "finish")))
+    (func (export "dropped") (result u32) (canon lift (core func $i "dropped"))))
+
+  (component $user
+    (import "counters" (instance $counters
+      (export "counter" (type $counter (sub resource)))
+      (export "[constructor]counter" (func (param "start" u32) (result (own $counter))))
+      (export "[method]counter.add" (func (param "self" (borrow $counter)) (param "n" u32)))
+      (export "[method]counter.get" (func (param "self" (borrow $counter)) (result u32)))
+      (export "[static]counter.finish" (func (param "c" (own $counter)) (result u32)))
+      (export "dropped" (func (result u32)))))
+    (alias export $counters "counter" (type $counter))
+    (core func $new (canon lower (func $counters "[constructor]counter")))
+    (core func $add (canon lower (func $counters "[method]counter.add")))
+    (core func $get (canon lower (func $counters "[method]counter.get")))
+    (core func $finish (canon lower (func $counters "[static]counter.finish")))
+    (core func $dropped (canon lower (func $counters "dropped")))
+    (core func $drop (canon resource.drop $counter))
+    (core module $m
+      (import "c" "new" (func $new (param i32) (result i32)))
+      (import "c" "add" (func $add (param i32 i32)))
+      (import "c" "get" (func $get (param i32) (result i32)))
+      (import "c" "finish" (func $finish (param i32) (result i32)))
+      (import "c" "dropped" (func $dropped (result i32)))
+      (import "c" "drop" (func $drop (param i32)))
+      (func (export "run") (result i32)
+        (local $a i32) (local $b i32) (local $v i32)
+        (local.set $a (call $new (i32.const 10)))
+        (local.set $b (call $new (i32.const 1)))
+        (call $add (local.get $a) (i32.const 5))
+        (local.set $v (i32.add (call $get (local.get $a)) (call $finish (local.get $b))))
+        (call $drop (local.get $a))
+        (i32.add (local.get $v) (i32.mul (call $dropped) (i32.const 100)))))
+    (core instance $i (instantiate $m (with "c" (instance
+      (export "new" (func $new)) (export "add" (func $add)) (export "get" (func $get))
+      (export "finish" (func $finish)) (export "dropped" (func $dropped))
+      (export "drop" (func $drop))))))
+    (func (export "run") (result u32) (canon lift (core func $i "run"))))
+
+  (instance $c (instantiate $counters))
+  (instance $u (instantiate $user (with "counters" (instance $c))))
+  (export "run" (func $u "run")))

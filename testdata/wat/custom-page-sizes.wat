@@ -1,0 +1,22 @@
+;; Memories with pages of one byte beside an ordinary one.
+(module $custom_page_sizes
+  (memory $bytes 10 100 (pagesize 1))
+  (memory $fixed 7 7 (pagesize 1))
+  (memory $ordinary 1 (pagesize 65536))
+  (data (memory $bytes) (i32.const 2) "tiny")
+
+  (func (export "run_load") (result i32) (i32.load $bytes (i32.const 2)))
+  (func (export "run_size") (result i32) (memory.size $bytes))
+  (func (export "run_grow") (result i32)
+    (drop (memory.grow $bytes (i32.const 5)))
+    (i32.store8 $bytes (i32.const 14) (i32.const 9))
+    (i32.add (memory.size $bytes) (i32.load8_u $bytes (i32.const 14))))
+  (func (export "run_grow_fixed_fails") (result i32) (memory.grow $fixed (i32.const 1)))
+  (func (export "run_fixed") (result i32)
+    (memory.fill $fixed (i32.const 0) (i32.const 3) (i32.const 7))
+    (i32.load $fixed (i32.const 3)))
+  (func (export "run_ordinary") (result i32)
+    (memory.copy $ordinary $bytes (i32.const 65532) (i32.const 2) (i32.const 4))
+    (i32.load $ordinary (i32.const 65532)))
+  (func (export "trap_last_byte") (result i32) (i32.load8_u $fixed (i32.const 7)))
+  (func (export "trap_straddling") (result i32) (i32.load $fixed (i32.const 4))))

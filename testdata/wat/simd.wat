@@ -1,0 +1,55 @@
+;; 128-bit vectors: constants (pool relocations), shuffles, lanes, memory,
+;; comparisons, conversions, parameters and results; relaxed SIMD.
+(module $simd
+  (memory 1)
+  (data (i32.const 0) "\00\01\02\03\04\05\06\07\08\09\0a\0b\0c\0d\0e\0f")
+  (data (i32.const 16) "\f0\f1\f2\f3\f4\f5\f6\f7\f8\f9\fa\fb\fc\fd\fe\ff")
+
+  (func $hsum (param $v v128) (result i32)
+    (i32.add
+      (i32.add (i32x4.extract_lane 0 (local.get $v)) (i32x4.extract_lane 1 (local.get $v)))
+      (i32.add (i32x4.extract_lane 2 (local.get $v)) (i32x4.extract_lane 3 (local.get $v)))))
+  (func $axpy (param $a f32) (param $x v128) (param $y v128) (result v128)
+    (f32x4.add (f32x4.mul (f32x4.splat (local.get $a)) (local.get $x)) (local.get $y)))
+
+  (func (export "run_add") (result i32)
+    (call $hsum (i32x4.add (v128.load (i32.const 0)) (v128.const i32x4 1 2 3 4))))
+  (func (export "run_axpy") (result i32)
+    (call $hsum (i32x4.trunc_sat_f32x4_s (call $axpy (f32.const 2)
+      (v128.const f32x4 1 2 3 4) (v128.const f32x4 0.5 0.5 0.5 0.5)))))
+  (func (export "run_shuffle") (result i64)
+    (i64x2.extract_lane 1 (i8x16.shuffle 0 16 1 17 2 18 3 19 31 15 30 14 29 13 28 12
+      (v128.load (i32.const 0)) (v128.load (i32.const 16)))))
+  (func (export "run_swizzle") (result i32)
+    (i32x4.extract_lane 0 (i8x16.swizzle (v128.load (i32.const 16))
+      (v128.const i8x16 15 14 13 99 0 0 0 0 0 0 0 0 0 0 0 0))))
+  (func (export "run_bitmask") (result i32)
+    (i32.or (i8x16.bitmask (v128.load (i32.const 16)))
+      (i16x8.bitmask (i16x8.gt_s (v128.load (i32.const 0)) (v128.const i16x8 0 0 0 0 0 0 0 0)))))
+  (func (export "run_popcnt") (result i64)
+    (i64x2.extract_lane 0 (i8x16.popcnt (v128.load (i32.const 16)))))
+  (func (export "run_saturating") (result i32)
+    (i16x8.extract_lane_s 3 (i16x8.add_sat_s
+      (v128.const i16x8 0 0 0 32000 0 0 0 0) (i16x8.splat (i32.const 1000)))))
+  (func (export "run_dot") (result i32)
+    (call $hsum (i32x4.dot_i16x8_s (v128.load (i32.const 0)) (v128.load (i32.const 16)))))
+  (func (export "run_lanes") (result i64)
+    (v128.store8_lane 3 (i32.const 101) (v128.load (i32.const 16)))
+    (v128.store64_lane offset=8 1 (i32.const 100) (v128.load (i32.const 16)))
+    (i64x2.extract_lane 0 (v128.load32_lane 1 (i32.const 100)
+      (v128.load8_splat (i32.const 5)))))
+  (func (export "run_widen") (result i64)
+    (i64x2.extract_lane 1 (i64x2.extmul_high_i32x4_u
+      (v128.load16x4_u (i32.const 8)) (v128.load (i32.const 16)))))
+  (func (export "run_zero_extended") (result i64)
+    (i64x2.extract_lane 0 (v128.load32_zero (i32.const 16))))
+  (func (export "run_float_compare") (result i32)
+    (v128.any_true (f64x2.lt (v128.const f64x2 1 nan) (v128.const f64x2 2 3))))
+  (func (export "run_select") (result i32)
+    (call $hsum (v128.bitselect (v128.const i32x4 -1 0 -1 0) (v128.const i32x4 1 2 3 4)
+      (i32x4.splat (i32.const 0xff)))))
+  (func (export "run_shift") (result i64)
+    (i64x2.extract_lane 0 (i8x16.shr_s (v128.load (i32.const 16)) (i32.const 2))))
+  (func (export "run_relaxed") (result i32)
+    (call $hsum (i32x4.trunc_sat_f32x4_s (f32x4.relaxed_madd
+      (v128.const f32x4 1 2 3 4) (v128.const f32x4 2 2 2 2) (v128.const f32x4 1 1 1 1))))))

@@ -1,0 +1,175 @@
+//! Misses -> compiled stencils, by Wasmtime's own compiler, in parallel.
+//!
+//! Invariant: what leaves this stage has no parameter in it. Callees are
+//! ordinals of the parameters, source locations are ordinals of the body.
+
+mod capture;
+mod frame;
+
+use crate::compiler::Backend;
+use crate::error::CompileError;
+use crate::input::{Input, Types};
+use crate::lookup::Slot;
+use crate::pieces::{self, Piece};
+pub(crate) use capture::reloc_of;
+pub(crate) use frame::{CIE_POINTER_AT, FrameTables, PC_BEGIN_AT, PC_BEGIN_END};
+use rayon::prelude::*;
+use stencil::{CacheKey, CompiledStencil, EntryBytes, NewEntry, entry};
+use wasmparser::FuncToValidate;
+use wasmtime_environ::{CompiledFunctionBody, FuncKey, FunctionBodyData};
+
+/// The key in the seal of a piece that is never cached.
+const NO_KEY: CacheKey = CacheKey::from_bytes([0; CacheKey::LEN]);
+
+/// A piece to compile, for its slot.
+#[derive(Clone, Copy)]
+pub(crate) struct Wanted<'a> {
+    pub(crate) piece: &'a Piece,
+    pub(crate) slot: Slot,
+}
+
+/// A compiled piece: its entry, whether it goes to the cache or not.
+pub(crate) struct Fresh {
+    slot: Slot,
+    key: Option<CacheKey>,
+    bytes: EntryBytes,
+}
+
+/// Compiles pieces. The largest bodies come first, so that no thread is left
+/// with a large one at the end.
+pub(crate) fn compile_all(
+    input: &Input<'_>,
+    backend: &Backend,
+    wanted: &[Wanted<'_>],
+) -> Result<Vec<Fresh>, CompileError> {
+    let body_len = |wanted: &Wanted<'_>| match wanted.piece.func_key {
+        FuncKey::DefinedWasmFunction(module, function) => {
+            input.bodies[module][function].body.range().len()
+        }
+        _ => 0,
+    };
+    let mut order: Vec<(usize, Wanted<'_>)> = wanted.iter().copied().enumerate().collect();
+    order.sort_by_key(|(_, wanted)| std::cmp::Reverse(body_len(wanted)));
+    let mut compiled: Vec<(usize, Fresh)> = order
+        .into_par_iter()
+        .with_max_len(1)
+        .map(|(index, wanted)| Ok((index, compile(input, backend, wanted)?)))
+        .collect::<Result<_, CompileError>>()?;
+    compiled.sort_unstable_by_key(|(index, _)| *index);
+    Ok(compiled.into_iter().map(|(_, fresh)| fresh).collect())
+}
+
+/// Compiles one piece and seals it.
+fn compile(
+    input: &Input<'_>,
+    backend: &Backend,
+    Wanted { piece, slot }: Wanted<'_>,
+) -> Result<Fresh, CompileError> {
+    let symbol = pieces::symbol(input, piece.func_key);
+    let CompiledFunctionBody { code, needs_gc_heap } =
+        generate(input, backend, piece.func_key, &symbol)?;
+    let failed = |message: String| CompileError::Codegen { symbol, message };
+    let stencil = match capture::capture(&*code, needs_gc_heap, piece, backend) {
+        Ok(stencil) => stencil,
+        Err(error) => return Err(failed(error.to_string())),
+    };
+    match entry::seal(&piece.cache_key.unwrap_or(NO_KEY), &stencil) {
+        Ok(bytes) => Ok(Fresh { slot, key: piece.cache_key, bytes }),
+        Err(error) => Err(failed(error.to_string())),
+    }
+}
+
+/// Adds what was compiled to what was found. From here on the two are alike.
+pub(crate) fn open_fresh<'a>(
+    fresh: &'a [Fresh],
+    stencils: &mut [Option<CompiledStencil<'a>>],
+) -> Result<(), CompileError> {
+    for Fresh { slot, key, bytes } in fresh {
+        let stencil = entry::open(&key.unwrap_or(NO_KEY), bytes).map_err(CompileError::wasmtime)?;
+        stencils[slot.index()] = Some(stencil);
+    }
+    Ok(())
+}
+
+/// What there is to publish.
+pub(crate) fn new_entries<'a>(fresh: impl Iterator<Item = &'a Fresh>) -> Vec<NewEntry> {
+    let entry = |fresh: &Fresh| Some(NewEntry { key: fresh.key?, bytes: fresh.bytes.clone() });
+    fresh.filter_map(entry).collect()
+}
+
+/// Runs Wasmtime's compiler on one piece.
+pub(crate) fn generate(
+    input: &Input<'_>,
+    backend: &Backend,
+    key: FuncKey,
+    symbol: &str,
+) -> Result<CompiledFunctionBody, CompileError> {
+    let mut compiled = translate(input, backend, key, symbol)?;
+    let body = match key {
+        FuncKey::DefinedWasmFunction(module, function) => {
+            Some(input.bodies[module][function].body.clone())
+        }
+        _ => None,
+    };
+    if let Some(compiler) = backend.compiler.inlining_compiler() {
+        compiler.finish_compiling(&mut compiled, body, symbol).map_err(|error| {
+            CompileError::Codegen { symbol: symbol.to_owned(), message: format!("{error:#}") }
+        })?;
+    }
+    Ok(compiled)
+}
+
+/// The first half of [`generate`]: to Cranelift's IR.
+pub(crate) fn translate(
+    input: &Input<'_>,
+    backend: &Backend,
+    key: FuncKey,
+    symbol: &str,
+) -> Result<CompiledFunctionBody, CompileError> {
+    let compiler = &*backend.compiler;
+    let types = input.types.module_types();
+    let component = || match &input.types {
+        Types::Component(types, component) => Ok((types, component)),
+        Types::Module(_) => Err(CompileError::wasmtime("a module has no component's pieces")),
+    };
+    let compiled = match key {
+        FuncKey::DefinedWasmFunction(module, function) => {
+            let FunctionBodyData { body, validator } = &input.bodies[module][function];
+            let data = FunctionBodyData {
+                body: body.clone(),
+                validator: FuncToValidate {
+                    resources: validator.resources.clone(),
+                    index: validator.index,
+                    ty: validator.ty,
+                    features: validator.features,
+                },
+            };
+            compiler
+                .compile_function(&input.modules[module], key, data, types, symbol)
+                .map_err(|error| error.to_string())
+        }
+        FuncKey::ArrayToWasmTrampoline(module, _) | FuncKey::ModuleStartup(_, module) => compiler
+            .compile_trampoline(Some(&input.modules[module]), key, types, symbol)
+            .map_err(|error| error.to_string()),
+        FuncKey::ComponentTrampoline(abi, _) => {
+            let (types, component) = component()?;
+            let tunables = &backend.settings.tunables;
+            compiler
+                .component_compiler()
+                .compile_component_trampoline(component, types, key, abi, tunables, symbol)
+                .map_err(|error| format!("{error:#}"))
+        }
+        FuncKey::UnsafeIntrinsic(abi, intrinsic) => {
+            let (types, component) = component()?;
+            let tunables = &backend.settings.tunables;
+            compiler
+                .component_compiler()
+                .compile_intrinsic(tunables, component, types, intrinsic, abi, symbol)
+                .map_err(|error| format!("{error:#}"))
+        }
+        _ => {
+            compiler.compile_trampoline(None, key, types, symbol).map_err(|error| error.to_string())
+        }
+    };
+    compiled.map_err(|message| CompileError::Codegen { symbol: symbol.to_owned(), message })
+}

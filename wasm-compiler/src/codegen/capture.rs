@@ -1,0 +1,171 @@
+//! What Wasmtime's compiler gives back -> a stencil: names become ordinals of
+//! the parameters, source locations ordinals of the body.
+
+use crate::compiler::Backend;
+use crate::pieces::{Piece, external_name, is_fixed};
+use cranelift_codegen::binemit::Reloc;
+use cranelift_codegen::{ExceptionContextLoc, FinalizedMachExceptionHandler};
+use std::any::Any;
+use stencil::compiled::{
+    RelocationTarget, StencilHandler, StencilRelocation, StencilSource, StencilTrap,
+};
+use stencil::{CalleeIndex, FunctionParameters, SourceOrdinal, StencilBuilder};
+use wasmtime_internal_cranelift::CompiledFunction;
+
+/// Code that no stencil can hold.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CaptureError {
+    #[error("the compiler's result has another type than expected")]
+    Foreign,
+    #[error("relocation {0:?} is of a kind that this program does not know")]
+    Relocation(Reloc),
+    #[error("the code calls {0}, which its body does not name")]
+    Callee(String),
+    #[error("the code has source location {0:#x}, where no operator starts")]
+    Source(u32),
+    #[error("unwind information of this target is of a kind that this program does not write")]
+    Unwind,
+    #[error("an exception handler's context is in a register")]
+    Context,
+}
+
+/// The kinds of relocation between functions, by the number that entries hold.
+const RELOCS: &[Reloc] = &[
+    Reloc::X86CallPCRel4,
+    Reloc::Arm64Call,
+    Reloc::RiscvCallPlt,
+    Reloc::S390xPLTRel32Dbl,
+    Reloc::S390xPCRel32Dbl,
+];
+
+/// The kind of relocation behind a number in an entry.
+pub(crate) fn reloc_of(kind: u8) -> Option<Reloc> {
+    RELOCS.get(usize::from(kind)).copied()
+}
+
+/// Turns a compiled function into a stencil for functions with the same
+/// parameters' shape.
+pub(super) fn capture(
+    code: &dyn Any,
+    needs_gc_heap: bool,
+    piece: &Piece,
+    backend: &Backend,
+) -> Result<StencilBuilder, CaptureError> {
+    let parameters = &piece.parameters;
+    let function: &CompiledFunction = code.downcast_ref().ok_or(CaptureError::Foreign)?;
+    let mut stencil = StencilBuilder::new(
+        function.buffer.data().to_vec(),
+        function.alignment,
+        parameters.callees.len() as u32,
+        parameters.source.len(),
+    );
+    stencil.needs_gc_heap(needs_gc_heap);
+    relocations(&mut stencil, function, piece)?;
+    for trap in function.traps(&backend.settings.tunables) {
+        stencil.trap(StencilTrap { offset: trap.code_offset, code: trap.trap_code.as_u8() });
+    }
+    sources(&mut stencil, function, parameters)?;
+    call_sites(&mut stencil, function)?;
+    stack_maps(&mut stencil, function);
+    if !backend.frames.add(&mut stencil, function.unwind_info()) {
+        return Err(CaptureError::Unwind);
+    }
+    Ok(stencil)
+}
+
+fn relocations(
+    stencil: &mut StencilBuilder,
+    function: &CompiledFunction,
+    piece: &Piece,
+) -> Result<(), CaptureError> {
+    for relocation in function.relocations() {
+        let name = external_name(relocation.reloc_target);
+        let callee = piece.parameters.callees.iter().position(|callee| *callee == name);
+        let target = match callee {
+            Some(callee) => RelocationTarget::Callee(CalleeIndex(callee as u32)),
+            None if is_fixed(relocation.reloc_target) => RelocationTarget::Fixed(name),
+            // What is never cached may name anyone.
+            None if piece.cache_key.is_none() => RelocationTarget::Fixed(name),
+            None => {
+                return Err(CaptureError::Callee(format!("{:?}", relocation.reloc_target)));
+            }
+        };
+        let kind = RELOCS.iter().position(|reloc| *reloc == relocation.reloc);
+        stencil.relocation(StencilRelocation {
+            offset: relocation.offset,
+            kind: kind.ok_or(CaptureError::Relocation(relocation.reloc))? as u8,
+            addend: relocation.addend,
+            target,
+        });
+    }
+    Ok(())
+}
+
+/// The address map, without runs that repeat the one before (as
+/// `AddressMapSection::push` leaves them out).
+fn sources(
+    stencil: &mut StencilBuilder,
+    function: &CompiledFunction,
+    parameters: &FunctionParameters,
+) -> Result<(), CaptureError> {
+    let mut offsets = Vec::new();
+    parameters.source.expand_into(&mut offsets);
+    let mut last = None;
+    for instruction in &function.address_map().instructions {
+        let location = instruction.srcloc.file_offset();
+        if last == Some(location) {
+            continue;
+        }
+        last = Some(location);
+        let ordinal = match location {
+            None => None,
+            Some(location) => {
+                let at = offsets.binary_search(&location);
+                let at = at.map_err(|_| CaptureError::Source(location))?;
+                Some(SourceOrdinal(at as u32))
+            }
+        };
+        stencil.source(StencilSource { offset: instruction.code_offset, ordinal });
+    }
+    Ok(())
+}
+
+/// The calls with handlers, as `ExceptionTableBuilder::add_func` keeps them: the
+/// context in force is repeated with each handler.
+fn call_sites(
+    stencil: &mut StencilBuilder,
+    function: &CompiledFunction,
+) -> Result<(), CaptureError> {
+    for site in function.buffer.call_sites() {
+        let mut context = u32::MAX;
+        let mut handlers = Vec::new();
+        for handler in site.exception_handlers {
+            let (tag, offset) = match handler {
+                FinalizedMachExceptionHandler::Tag(tag, offset) => (tag.as_u32(), *offset),
+                FinalizedMachExceptionHandler::Default(offset) => (u32::MAX, *offset),
+                FinalizedMachExceptionHandler::Context(ExceptionContextLoc::SPOffset(offset)) => {
+                    context = *offset;
+                    continue;
+                }
+                FinalizedMachExceptionHandler::Context(ExceptionContextLoc::GPR(_)) => {
+                    return Err(CaptureError::Context);
+                }
+            };
+            handlers.push(StencilHandler { tag, context, offset });
+        }
+        if !handlers.is_empty() {
+            let frame_offset = site.frame_offset.unwrap_or(u32::MAX);
+            stencil.call_site(site.ret_addr, frame_offset, &handlers);
+        }
+    }
+    Ok(())
+}
+
+fn stack_maps(stencil: &mut StencilBuilder, function: &CompiledFunction) {
+    for (offset, frame_size, map) in function.buffer.user_stack_maps() {
+        let slots: Vec<u32> = map.entries().map(|(_, slot)| slot).collect();
+        if !slots.is_empty() {
+            stencil.stack_map(*offset, *frame_size, &slots);
+        }
+    }
+}

@@ -1,0 +1,261 @@
+//! The spine: [`Compiler::compile`] calls the stages in order.
+
+use crate::bypass;
+use crate::codegen::{self, FrameTables};
+use crate::cwasm;
+use crate::error::CompileError;
+use crate::fingerprint::fingerprint;
+use crate::input;
+use crate::link::{self, Linkable};
+use crate::lookup::{self, Slots};
+use crate::pieces::Piece;
+use crate::report::Report;
+use crate::settings::{Settings, SettingsError};
+use crate::split;
+use cranelift_codegen::isa::{self, OwnedTargetIsa};
+use cranelift_codegen::settings::{self as flags, Configurable as _};
+use gimli::RunTimeEndian;
+use std::borrow::Cow;
+use std::time::{Duration, Instant};
+use stencil::{CacheStore, Fingerprint, NewEntry, PublishSummary};
+use target_lexicon::{Endianness, Triple};
+use wasmtime_environ::{BuiltinFunctionIndex, ScopeVec};
+
+/// Compiles modules and components of one configuration through a cache.
+pub struct Compiler {
+    backend: Backend,
+    fingerprint: Fingerprint,
+    /// The builtin trampolines, in the order of their indices.
+    builtins: Vec<Piece>,
+}
+
+/// Wasmtime's compiler for one configuration.
+pub(crate) struct Backend {
+    pub(crate) settings: Settings,
+    pub(crate) compiler: Box<dyn wasmtime_environ::Compiler>,
+    pub(crate) isa: OwnedTargetIsa,
+    pub(crate) frames: FrameTables,
+}
+
+/// A store that keeps nothing: every lookup is a miss.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NoCache;
+
+impl CacheStore for NoCache {
+    fn get(&self, _: &[u8]) -> Option<Cow<'_, [u8]>> {
+        None
+    }
+
+    fn insert(&self, _: &[u8], _: Vec<u8>) -> bool {
+        false
+    }
+
+    fn publish(&self, _: &[NewEntry]) -> PublishSummary {
+        PublishSummary::default()
+    }
+}
+
+impl Compiler {
+    /// A compiler with the settings of an engine, so that the engine loads what
+    /// it makes. The engine's own compiler is run on a small probe, to make sure
+    /// that it has no settings but those that its artifacts show.
+    ///
+    /// # Errors
+    ///
+    /// [`SettingsError::Hidden`] if it has, [`SettingsError::Refused`] if the
+    /// engine does not compile.
+    pub fn for_engine(engine: &wasmtime::Engine) -> Result<Self, CompileError> {
+        let compiler = Self::new(Settings::from_engine(engine)?)?;
+        let expected = engine.precompile_module(PROBE).map_err(CompileError::wasmtime)?;
+        let (found, _) = compiler.compile(PROBE, &NoCache)?;
+        if found != expected {
+            return Err(SettingsError::Hidden.into());
+        }
+        Ok(compiler)
+    }
+
+    /// A compiler with settings from wherever.
+    ///
+    /// # Errors
+    ///
+    /// [`SettingsError::Refused`] if the target is not in this build, or a flag
+    /// is not one of its flags.
+    pub fn new(settings: Settings) -> Result<Self, CompileError> {
+        let fingerprint = fingerprint(&settings);
+        let builtins = (0..BuiltinFunctionIndex::len()).map(BuiltinFunctionIndex::from_u32);
+        Ok(Self {
+            builtins: builtins.map(|builtin| split::builtin(builtin, &fingerprint)).collect(),
+            fingerprint,
+            backend: Backend::new(settings)?,
+        })
+    }
+
+    /// The settings' fingerprint, a part of every key.
+    pub fn fingerprint(&self) -> Fingerprint {
+        self.fingerprint
+    }
+
+    /// The settings.
+    pub fn settings(&self) -> &Settings {
+        &self.backend.settings
+    }
+
+    /// Compiles a module or component in the binary format. What the store has
+    /// is not compiled; what it has not is compiled and published.
+    ///
+    /// The bytes are those that an engine with the same settings would have
+    /// written, whatever the store has or does.
+    ///
+    /// Runs on rayon's current thread pool.
+    ///
+    /// # Errors
+    ///
+    /// Any [`CompileError`]. A failing store is never one.
+    pub fn compile(
+        &self,
+        wasm: &[u8],
+        store: &dyn CacheStore,
+    ) -> Result<(Vec<u8>, Report), CompileError> {
+        let backend = &self.backend;
+        let mut report = self.new_report(wasm);
+        let mut clock = Clock::start();
+
+        // input
+        let adapters = ScopeVec::new();
+        let page_size_align = backend.compiler.page_size_align();
+        let input = input::read(wasm, &backend.settings, page_size_align, &adapters)?;
+        report.functions = input.function_count();
+        report.stages.input = clock.lap();
+
+        // split, key
+        let pieces = split::split(&input, backend, &self.fingerprint)?;
+        report.stages.split = clock.lap();
+        if let Some(reason) = backend.settings.uncovered() {
+            report.bypassed = pieces.len() as u64;
+            report.bypass_reason = Some(reason);
+            let cwasm = bypass::compile(input, backend, &pieces)?;
+            report.stages.codegen = clock.lap();
+            report.bytes.output = cwasm.len() as u64;
+            return Ok((cwasm, report));
+        }
+
+        // lookup
+        let slots = Slots::of(&pieces, &self.builtins);
+        let round_trips = store.round_trips();
+        let replies = lookup::lookup(&slots, store);
+        report.round_trips = store.round_trips() - round_trips;
+        report.stages.lookup = clock.lap();
+        let found = lookup::open(&slots, &replies);
+        report.stages.finalize = clock.lap();
+
+        // codegen, entry
+        let fresh = codegen::compile_all(&input, backend, &slots.missing(&found))?;
+        let mut stencils = lookup::stencils(&found);
+        codegen::open_fresh(&fresh, &mut stencils)?;
+        let builtins = link::needed_builtins(&pieces, &self.builtins, &slots, &stencils);
+        let missing = slots.missing_builtins(&builtins, &found);
+        let fresh_builtins = codegen::compile_all(&input, backend, &missing)?;
+        codegen::open_fresh(&fresh_builtins, &mut stencils)?;
+        report.count(&slots, pieces.iter().chain(builtins.iter().copied()), &found, &stencils);
+        report.stages.codegen = clock.lap();
+
+        // finalize; then link and write, with publish beside them
+        let symbols = backend.settings.tunables.debug_symbols;
+        let linkable = Linkable::finalize(&input, &pieces, &builtins, &slots, &stencils, symbols)?;
+        report.stages.finalize += clock.lap();
+        let entries = codegen::new_entries(fresh.iter().chain(&fresh_builtins));
+        let (cwasm, published) = std::thread::scope(|scope| {
+            let publish = (!entries.is_empty()).then(|| scope.spawn(|| store.publish(&entries)));
+            let cwasm = link::link(&linkable, backend)
+                .and_then(|linked| cwasm::write(input, backend, linked, linkable.needs_gc_heap()));
+            let published = publish.and_then(|publish| publish.join().ok());
+            (cwasm, published.unwrap_or_default())
+        });
+        let cwasm = cwasm?;
+        report.stages.link = clock.lap();
+        report.bytes.output = cwasm.len() as u64;
+        report.published_entries(published);
+        Ok((cwasm, report))
+    }
+
+    fn new_report(&self, wasm: &[u8]) -> Report {
+        let mut report = Report {
+            target: self.backend.settings.target().to_owned(),
+            fingerprint: self.fingerprint.to_string(),
+            ..Report::default()
+        };
+        report.bytes.wasm = wasm.len() as u64;
+        report
+    }
+}
+
+impl Backend {
+    fn new(settings: Settings) -> Result<Self, CompileError> {
+        let refused = |error: String| SettingsError::Refused(error);
+        let triple: Triple = settings
+            .target()
+            .parse()
+            .map_err(|error| refused(format!("unknown target {:?}: {error}", settings.target())))?;
+        let unsupported =
+            |error: String| refused(format!("target {triple} is not in this build: {error}"));
+        let mut builder = wasmtime_internal_cranelift::builder(Some(triple.clone()))
+            .map_err(|error| unsupported(format!("{error:#}")))?;
+        let mut shared = flags::builder();
+        let mut isa =
+            isa::lookup(triple.clone()).map_err(|error| unsupported(error.to_string()))?;
+        builder.set_tunables(settings.tunables.clone()).map_err(CompileError::wasmtime)?;
+        for (name, value) in settings.shared_flags() {
+            builder.set(name, &value).map_err(CompileError::wasmtime)?;
+            shared.set(name, &value).map_err(CompileError::wasmtime)?;
+        }
+        for (name, value) in settings.isa_flags() {
+            builder.set(name, &value).map_err(CompileError::wasmtime)?;
+            isa.set(name, &value).map_err(CompileError::wasmtime)?;
+        }
+        for (name, value) in settings.literal() {
+            builder.set(name, value).map_err(|error| {
+                refused(format!("setting {name}={value} was refused: {error:#}"))
+            })?;
+        }
+        let compiler = builder.build().map_err(CompileError::wasmtime)?;
+        let isa = isa.finish(flags::Flags::new(shared)).map_err(CompileError::wasmtime)?;
+        let endian = match triple.endianness() {
+            Ok(Endianness::Big) => RunTimeEndian::Big,
+            _ => RunTimeEndian::Little,
+        };
+        let frames = FrameTables::new(compiler.create_systemv_cie(), endian);
+        Ok(Self { settings, compiler, isa, frames })
+    }
+}
+
+/// Laps of wall-clock time.
+struct Clock(Instant);
+
+impl Clock {
+    fn start() -> Self {
+        Self(Instant::now())
+    }
+
+    fn lap(&mut self) -> Duration {
+        let now = Instant::now();
+        now - std::mem::replace(&mut self.0, now)
+    }
+}
+
+/// Reaches the pieces whose code may depend on a setting that no artifact shows:
+/// both kinds of trampoline, a call, a load, a builtin.
+///
+/// ```wat
+/// (module
+///   (import "" "" (func (param i32)))
+///   (memory 1)
+///   (func (export "") (param i32) (result i32)
+///     (call 0 (local.get 0))
+///     (memory.grow (i32.load (local.get 0)))))
+/// ```
+const PROBE: &[u8] = &[
+    0x00, 0x61, 0x73, 0x6d, 0x01, 0x00, 0x00, 0x00, 0x01, 0x0a, 0x02, 0x60, 0x01, 0x7f, 0x00, 0x60,
+    0x01, 0x7f, 0x01, 0x7f, 0x02, 0x05, 0x01, 0x00, 0x00, 0x00, 0x00, 0x03, 0x02, 0x01, 0x01, 0x05,
+    0x03, 0x01, 0x00, 0x01, 0x07, 0x04, 0x01, 0x00, 0x00, 0x01, 0x0a, 0x0f, 0x01, 0x0d, 0x00, 0x20,
+    0x00, 0x10, 0x00, 0x20, 0x00, 0x28, 0x02, 0x00, 0x40, 0x00, 0x0b,
+];

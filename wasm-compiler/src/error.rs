@@ -1,0 +1,47 @@
+//! Why there is no artifact. A failing cache is never a reason.
+
+/// A compile that failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CompileError {
+    /// The input is not valid WebAssembly, or needs a feature that is off.
+    #[error("{message} (at offset {offset:#x})")]
+    Invalid {
+        /// What is wrong, in the validator's words.
+        message: String,
+        /// Where, in bytes from the start of the input.
+        offset: usize,
+    },
+    /// The input is not WebAssembly.
+    #[error("not a WebAssembly module or component: it starts with {start:02x?}")]
+    NotWasm {
+        /// The first bytes, at most 8.
+        start: Vec<u8>,
+    },
+    /// The input is valid, but Wasmtime's compiler cannot compile it.
+    #[error("failed to compile {symbol}: {message}")]
+    Codegen {
+        /// The function, in the form that Wasmtime gives its symbols.
+        symbol: String,
+        /// The compiler's words.
+        message: String,
+    },
+    /// The settings do not make a compiler.
+    #[error(transparent)]
+    Settings(#[from] crate::settings::SettingsError),
+    /// Wasmtime's parts do not fit together as they should.
+    #[error("{0}")]
+    Wasmtime(String),
+}
+
+impl CompileError {
+    pub(crate) fn wasmtime(error: impl std::fmt::Display) -> Self {
+        Self::Wasmtime(format!("{error:#}"))
+    }
+}
+
+impl From<wasmparser::BinaryReaderError> for CompileError {
+    fn from(error: wasmparser::BinaryReaderError) -> Self {
+        Self::Invalid { message: error.message().to_owned(), offset: error.offset() }
+    }
+}

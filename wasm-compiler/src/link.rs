@@ -1,0 +1,145 @@
+//! Finalized functions -> the text section and the tables beside it.
+//!
+//! The bytes are those of Wasmtime's `Compiler::append_code`, which copies,
+//! encodes and patches on one thread; here each thread does a part of it.
+
+mod blocks;
+mod eh_frame;
+mod exceptions;
+mod targets;
+mod text;
+
+use crate::compiler::Backend;
+use crate::error::CompileError;
+use crate::input::Input;
+use crate::lookup::Slots;
+use crate::pieces::{self, Piece};
+use std::collections::BTreeSet;
+use stencil::compiled::RelocationTarget;
+use stencil::finalize::{FinalizedFunction, finalize};
+use stencil::{CompiledStencil, ExternalName};
+use wasmtime_environ::{FilePos, FuncKey};
+
+/// One function of the artifact, bound to its parameters.
+pub(crate) struct LinkedFunction<'a> {
+    pub(crate) func_key: FuncKey,
+    pub(crate) symbol: String,
+    pub(crate) start: FilePos,
+    function: FinalizedFunction<'a>,
+}
+
+/// All functions of the artifact, in the order in which it holds them.
+pub(crate) struct Linkable<'a> {
+    functions: Vec<LinkedFunction<'a>>,
+}
+
+/// Where a function lies in the text section, in bytes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Place {
+    pub(crate) start: u32,
+    pub(crate) len: u32,
+}
+
+/// Text, tables, and where each function is.
+pub(crate) struct Linked<'a> {
+    pub(crate) functions: &'a [LinkedFunction<'a>],
+    pub(crate) places: Vec<Place>,
+    /// Padded to a multiple of the page size.
+    pub(crate) text: Vec<u8>,
+    pub(crate) eh_frame: Option<Vec<u8>>,
+    pub(crate) address_map: Option<Vec<u8>>,
+    pub(crate) stack_maps: wasmtime_environ::StackMapSection,
+    pub(crate) traps: Vec<u8>,
+    pub(crate) exceptions: Vec<u8>,
+}
+
+/// The builtin trampolines that the pieces' code calls.
+pub(crate) fn needed_builtins<'a>(
+    pieces: &[Piece],
+    builtins: &'a [Piece],
+    slots: &Slots<'_>,
+    stencils: &[Option<CompiledStencil<'_>>],
+) -> Vec<&'a Piece> {
+    let mut seen = vec![false; stencils.len()];
+    let mut named: BTreeSet<ExternalName> = BTreeSet::new();
+    for piece in pieces {
+        let slot = slots.slot(piece).index();
+        if std::mem::replace(&mut seen[slot], true) {
+            continue;
+        }
+        for relocation in stencils[slot].iter().flat_map(CompiledStencil::relocations) {
+            if let RelocationTarget::Fixed(name) = relocation.target {
+                named.insert(name);
+            }
+        }
+    }
+    let is_named = |piece: &&Piece| named.contains(&pieces::external_name(piece.func_key));
+    builtins.iter().filter(is_named).collect()
+}
+
+impl<'a> Linkable<'a> {
+    /// Binds every piece to its parameters.
+    pub(crate) fn finalize(
+        input: &Input<'_>,
+        pieces: &'a [Piece],
+        builtins: &[&'a Piece],
+        slots: &Slots<'_>,
+        stencils: &[Option<CompiledStencil<'a>>],
+        symbols: bool,
+    ) -> Result<Self, CompileError> {
+        let bind = |piece: &'a Piece| -> Result<LinkedFunction<'a>, CompileError> {
+            let slot = slots.slot(piece).index();
+            let symbol = || pieces::symbol(input, piece.func_key);
+            let stencil = stencils[slot]
+                .ok_or_else(|| CompileError::Wasmtime(format!("{} was not compiled", symbol())))?;
+            Ok(LinkedFunction {
+                func_key: piece.func_key,
+                symbol: if symbols { symbol() } else { String::new() },
+                start: match piece.parameters.source.is_empty() {
+                    true => FilePos::none(),
+                    false => FilePos::new(piece.parameters.source.base()),
+                },
+                function: finalize(stencil, &piece.parameters).map_err(CompileError::wasmtime)?,
+            })
+        };
+        let all = pieces.iter().chain(builtins.iter().copied());
+        let mut functions = all.map(bind).collect::<Result<Vec<_>, _>>()?;
+        functions.sort_by_key(|function| function.func_key);
+        Ok(Self { functions })
+    }
+
+    /// Whether any function needs a garbage-collected heap.
+    pub(crate) fn needs_gc_heap(&self) -> bool {
+        self.functions.iter().any(|function| function.function.stencil().needs_gc_heap())
+    }
+}
+
+/// Lays out the text and encodes the tables.
+pub(crate) fn link<'a>(
+    linkable: &'a Linkable<'a>,
+    backend: &Backend,
+) -> Result<Linked<'a>, CompileError> {
+    let functions = linkable.functions.as_slice();
+    let text::Text { text, places } = text::lay_out(functions, backend)?;
+    let with_addresses = backend.settings.tunables.generate_address_map;
+    let ((address_map, traps), (eh_frame, exceptions)) = rayon::join(
+        || {
+            let addresses = with_addresses.then(|| blocks::address_map(functions, &places));
+            (addresses, blocks::traps(functions, &places))
+        },
+        || {
+            let eh_frame = eh_frame::encode(functions, &places, text.len(), &backend.frames);
+            (eh_frame, exceptions::encode(functions, &places))
+        },
+    );
+    Ok(Linked {
+        stack_maps: exceptions::stack_maps(functions, &places),
+        functions,
+        places,
+        text,
+        eh_frame,
+        address_map,
+        traps,
+        exceptions,
+    })
+}

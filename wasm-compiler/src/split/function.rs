@@ -1,0 +1,355 @@
+//! One WebAssembly function -> its stencil and parameters, in one pass that also
+//! validates the body.
+
+use super::facts::{Callee, ModuleFacts};
+use super::operators;
+use crate::error::CompileError;
+use crate::pieces::external_name;
+use stencil::{FunctionParameters, FunctionStencil, SourceLocations, StencilKind, StencilWriter};
+use wasmparser::{
+    FuncToValidate, FuncValidatorAllocations, HeapType, Operator, UnpackedIndex, ValType,
+};
+use wasmtime_environ::{
+    DefinedFuncIndex, EntityRef, FuncIndex, FunctionBodyData, GlobalIndex, MemoryIndex,
+    ModuleInternedTypeIndex, TableIndex, TagIndex, TypeIndex,
+};
+
+/// Splits the functions of one module, one after another.
+pub(super) struct Splitter<'a> {
+    facts: &'a ModuleFacts<'a, 'a>,
+    writer: StencilWriter,
+    allocations: Option<FuncValidatorAllocations>,
+    ordinals: LocalOrdinals,
+}
+
+/// A split function.
+pub(super) struct Split<'a> {
+    /// `None` if the facts do not cover what the function does.
+    pub(super) stencil: Option<FunctionStencil<'a>>,
+    pub(super) parameters: FunctionParameters,
+}
+
+impl<'a> Splitter<'a> {
+    pub(super) fn new(facts: &'a ModuleFacts<'a, 'a>) -> Self {
+        Self {
+            facts,
+            writer: StencilWriter::new(),
+            allocations: None,
+            ordinals: LocalOrdinals::new(facts),
+        }
+    }
+
+    /// Validates one body and splits it.
+    pub(super) fn split(
+        &mut self,
+        function: DefinedFuncIndex,
+        data: &FunctionBodyData<'_>,
+    ) -> Result<Split<'_>, CompileError> {
+        let facts = self.facts;
+        let FunctionBodyData { body, validator } = data;
+        let mut validator = FuncToValidate {
+            resources: validator.resources.clone(),
+            index: validator.index,
+            ty: validator.ty,
+            features: validator.features,
+        }
+        .into_validator(self.allocations.take().unwrap_or_default());
+        self.writer.clear();
+        self.ordinals.start();
+        let index = facts.translation.module.func_index(function);
+        let mut encoder = Encoder {
+            facts,
+            out: &mut self.writer,
+            ordinals: &mut self.ordinals,
+            parameters: FunctionParameters::default(),
+            covered: facts.cacheable,
+        };
+        let signature = facts.signature(index);
+        encoder.type_content(signature);
+
+        let mut reader = body.get_binary_reader();
+        let base = reader.original_position();
+        let at = |offset: usize| u32::try_from(offset).map_err(CompileError::wasmtime);
+        let mut source = SourceLocations::starting_at(at(base)?, reader.bytes_remaining());
+        // A function's locals are declared in groups, each of which is zeroed by
+        // one instruction of its own: the groups are a part of the stencil.
+        let groups = reader.read_var_u32()?;
+        encoder.raw(groups);
+        for _ in 0..groups {
+            let offset = reader.original_position();
+            source.push(at(offset)?);
+            let count = reader.read_var_u32()?;
+            let ty: ValType = reader.read()?;
+            validator.define_locals(offset, count, ty)?;
+            encoder.raw(count);
+            encoder.value_type(ty);
+        }
+
+        let mut hints = BranchHints::of(facts, index);
+        let mut operators = wasmparser::OperatorsReader::new(reader);
+        while !operators.eof() {
+            let offset = operators.original_position();
+            source.push(at(offset)?);
+            let operator = operators.read()?;
+            validator.op(offset, &operator)?;
+            operators::encode(&mut encoder, &operator);
+            if let Operator::If { .. } | Operator::BrIf { .. } = operator {
+                encoder.out.u8(hints.take(offset - base));
+            }
+        }
+        operators.finish()?;
+
+        source.shrink_to_fit();
+        let Encoder { mut parameters, covered, .. } = encoder;
+        self.allocations = Some(validator.into_allocations());
+        parameters.source = source;
+        Ok(Split {
+            stencil: covered.then(|| self.writer.stencil(StencilKind::WasmFunction)),
+            parameters,
+        })
+    }
+}
+
+/// Writes one function's stencil and notes its parameters.
+pub(super) struct Encoder<'e, 'a> {
+    pub(super) facts: &'a ModuleFacts<'a, 'a>,
+    pub(super) out: &'e mut StencilWriter,
+    ordinals: &'e mut LocalOrdinals,
+    parameters: FunctionParameters,
+    covered: bool,
+}
+
+/// The first of the opcodes that take two bytes.
+const WIDE_OPCODES: u16 = 0xf0;
+
+impl Encoder<'_, '_> {
+    /// The facts do not cover what this function does: it is compiled afresh.
+    pub(super) fn not_covered(&mut self) {
+        self.covered = false;
+    }
+
+    pub(super) fn opcode(&mut self, opcode: u16) {
+        if opcode < WIDE_OPCODES {
+            self.out.u8(opcode as u8);
+        } else {
+            let wide = opcode - WIDE_OPCODES;
+            self.out.u8(WIDE_OPCODES as u8 | (wide >> 8) as u8);
+            self.out.u8(wide as u8);
+        }
+    }
+
+    /// Writes an entity's local ordinal; true at its first use, when its facts
+    /// are to follow.
+    fn ordinal(&mut self, class: Class, index: usize) -> bool {
+        let (ordinal, first) = self.ordinals.of(class, index);
+        if first {
+            self.out.u8(0);
+        } else {
+            self.out.uleb(u64::from(ordinal) + 1);
+        }
+        first
+    }
+
+    /// A type of which the code holds at most the content.
+    pub(super) fn type_content(&mut self, ty: ModuleInternedTypeIndex) {
+        if self.ordinal(Class::Type, ty.index()) {
+            self.facts.type_content(self.out, ty);
+        }
+    }
+
+    /// A type whose interned index the code may hold.
+    pub(super) fn type_in_code(&mut self, ty: ModuleInternedTypeIndex) {
+        self.raw(ty.as_u32());
+        self.type_content(ty);
+    }
+
+    pub(super) fn value_type(&mut self, ty: ValType) {
+        match ty {
+            ValType::I32 => self.out.u8(0),
+            ValType::I64 => self.out.u8(1),
+            ValType::F32 => self.out.u8(2),
+            ValType::F64 => self.out.u8(3),
+            ValType::V128 => self.out.u8(4),
+            ValType::Ref(ty) => {
+                self.out.u8(if ty.is_nullable() { 5 } else { 6 });
+                self.heap_type(ty.heap_type());
+            }
+        }
+    }
+
+    pub(super) fn heap_type(&mut self, ty: HeapType) {
+        match ty {
+            HeapType::Abstract { shared, ty } => {
+                self.out.u8(0);
+                self.out.bool(shared);
+                self.out.u8(ty as u8);
+            }
+            HeapType::Concrete(UnpackedIndex::Module(index)) => {
+                self.out.u8(1);
+                let ty = self.facts.interned(TypeIndex::from_u32(index));
+                self.type_in_code(ty);
+            }
+            _ => self.not_covered(),
+        }
+    }
+
+    pub(super) fn callee(&mut self, function: FuncIndex) {
+        if !self.ordinal(Class::Function, function.index()) {
+            return;
+        }
+        let signature = self.facts.signature(function);
+        self.type_content(signature);
+        if let Callee::Direct(key) = self.facts.callee(self.out, function) {
+            // Two imports of a component's module may be the same function.
+            let name = external_name(key);
+            let callees = &mut self.parameters.callees;
+            let known = if function.index() < self.facts.translation.module.num_imported_funcs {
+                callees.iter().position(|callee| *callee == name)
+            } else {
+                None
+            };
+            let at = known.unwrap_or_else(|| {
+                callees.push(name);
+                callees.len() - 1
+            });
+            self.raw(at as u32);
+        }
+    }
+
+    pub(super) fn memory_use(&mut self, memory: MemoryIndex) {
+        if self.ordinal(Class::Memory, memory.index()) {
+            self.facts.memory(self.out, memory);
+        }
+    }
+
+    /// An access at a constant offset from an index.
+    pub(super) fn memory_access(&mut self, memory: MemoryIndex, offset: u64) {
+        if self.facts.minimum_matters(memory, offset)
+            && self.ordinals.of(Class::MemoryMinimum, memory.index()).1
+        {
+            self.facts.memory_minimum(self.out, memory);
+        }
+    }
+
+    pub(super) fn memory_handed_over(&mut self, memory: MemoryIndex) {
+        self.facts.memory_index(self.out, memory);
+    }
+
+    pub(super) fn global_use(&mut self, global: GlobalIndex) {
+        if self.ordinal(Class::Global, global.index()) {
+            self.facts.global(self.out, global);
+        }
+    }
+
+    pub(super) fn table_use(&mut self, table: TableIndex) {
+        if self.ordinal(Class::Table, table.index()) {
+            self.facts.table(self.out, table);
+        }
+    }
+
+    pub(super) fn tag_use(&mut self, tag: TagIndex) {
+        if self.ordinal(Class::Tag, tag.index()) {
+            self.facts.tag(self.out, tag);
+            for ty in self.facts.tag_types(tag) {
+                self.type_in_code(ty);
+            }
+        }
+    }
+}
+
+/// What ordinals are counted for, each kind by itself.
+#[derive(Clone, Copy)]
+enum Class {
+    Type,
+    Function,
+    Memory,
+    MemoryMinimum,
+    Global,
+    Table,
+    Tag,
+}
+
+const CLASSES: usize = 7;
+
+/// The order of first use of a function's entities. A function's ordinals are
+/// forgotten by counting up, not by clearing.
+struct LocalOrdinals {
+    function: u32,
+    next: [u32; CLASSES],
+    /// For each entity: the function that used it last, and its ordinal there.
+    seen: [Vec<(u32, u32)>; CLASSES],
+}
+
+impl LocalOrdinals {
+    fn new(facts: &ModuleFacts<'_, '_>) -> Self {
+        let module = &facts.translation.module;
+        let sizes: [usize; CLASSES] = [
+            facts.type_count(),
+            module.functions.len(),
+            module.memories.len(),
+            module.memories.len(),
+            module.globals.len(),
+            module.tables.len(),
+            module.tags.len(),
+        ];
+        Self { function: 0, next: [0; CLASSES], seen: sizes.map(|size| vec![(0, 0); size]) }
+    }
+
+    fn start(&mut self) {
+        self.function += 1;
+        self.next = [0; CLASSES];
+    }
+
+    /// An entity's ordinal, and whether this is its first use.
+    fn of(&mut self, class: Class, index: usize) -> (u32, bool) {
+        let class = class as usize;
+        let seen = &mut self.seen[class][index];
+        if seen.0 == self.function {
+            return (seen.1, false);
+        }
+        *seen = (self.function, self.next[class]);
+        self.next[class] += 1;
+        (seen.1, true)
+    }
+}
+
+/// The hints of one function, in the order in which Wasmtime takes them
+/// (`func_environ.rs`, `branch_hint`).
+struct BranchHints<'a> {
+    hints:
+        Option<std::iter::Peekable<wasmparser::SectionLimitedIntoIter<'a, wasmparser::BranchHint>>>,
+}
+
+impl<'a> BranchHints<'a> {
+    fn of(facts: &ModuleFacts<'_, 'a>, function: FuncIndex) -> Self {
+        let hints = facts.translation.branch_hints(function);
+        Self { hints: hints.map(|hints| hints.into_iter().peekable()) }
+    }
+
+    /// The hint for the branch at an offset in the body: 0 none, 1 not taken, 2
+    /// taken, 3 one that cannot be read.
+    fn take(&mut self, offset: usize) -> u8 {
+        let Some(hints) = &mut self.hints else {
+            return 0;
+        };
+        loop {
+            match hints.peek() {
+                None => return 0,
+                Some(Err(_)) => {
+                    self.hints = None;
+                    return 3;
+                }
+                Some(Ok(hint)) => {
+                    let (at, taken) = (hint.func_offset as usize, hint.taken);
+                    if at > offset {
+                        return 0;
+                    }
+                    hints.next();
+                    if at == offset {
+                        return 1 + u8::from(taken);
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,323 @@
+//! One operator -> its canonical encoding: an opcode, then every immediate by
+//! its *name* in wasmparser's list of operators.
+//!
+//! Invariant: exhaustive by construction. Each name of an immediate is a method
+//! of [`Encoder`]; an operator with an immediate of a new name, or of a known
+//! name and another type, does not compile. So no index can pass for a number.
+
+use super::function::Encoder;
+use wasmparser::{
+    BlockType, BrTable, Catch, HeapType, Ieee32, Ieee64, MemArg, Operator, Ordering, RefType,
+    ResumeTable, TryTable, V128, ValType,
+};
+use wasmtime_environ::{
+    DataIndex, ElemIndex, FuncIndex, GlobalIndex, MemoryIndex, TableIndex, TagIndex, TypeIndex,
+};
+
+macro_rules! define_encode {
+    ($(@$proposal:ident $op:ident $({ $($arg:ident: $argty:ty),* })? => $visit:ident ($($ann:tt)*))*) => {
+        /// Operators by their place in wasmparser's list, which is a part of the
+        /// fingerprint by wasmparser's version.
+        #[derive(Clone, Copy)]
+        #[repr(u16)]
+        enum Opcode { $($op),* }
+
+        /// Writes one operator.
+        pub(super) fn encode(encoder: &mut Encoder<'_, '_>, operator: &Operator<'_>) {
+            match operator {
+                $(Operator::$op $({ $($arg),* })? => {
+                    encoder.opcode(Opcode::$op as u16);
+                    $($(encoder.$arg($arg.clone());)*)?
+                    proposal!(encoder, $proposal);
+                })*
+                _ => encoder.not_covered(),
+            }
+            beyond_immediates(encoder, operator);
+        }
+    };
+}
+
+/// Proposals whose operators' code is not covered by the facts.
+macro_rules! proposal {
+    ($encoder:ident, stack_switching) => {
+        $encoder.not_covered()
+    };
+    ($encoder:ident, shared_everything_threads) => {
+        $encoder.not_covered()
+    };
+    ($encoder:ident, legacy_exceptions) => {
+        $encoder.not_covered()
+    };
+    ($encoder:ident, custom_descriptors) => {
+        $encoder.not_covered()
+    };
+    ($encoder:ident, $covered:ident) => {};
+}
+
+wasmparser::for_each_operator!(define_encode);
+
+/// Facts that an operator uses and that the names of its immediates do not tell.
+fn beyond_immediates(encoder: &mut Encoder<'_, '_>, operator: &Operator<'_>) {
+    match operator {
+        // The runtime is handed the function's index.
+        Operator::RefFunc { function_index } => encoder.raw(*function_index),
+        // The runtime is handed the memory's index.
+        Operator::MemoryAtomicNotify { memarg }
+        | Operator::MemoryAtomicWait32 { memarg }
+        | Operator::MemoryAtomicWait64 { memarg } => {
+            encoder.memory_handed_over(MemoryIndex::from_u32(memarg.memory));
+        }
+        _ => {}
+    }
+}
+
+/// The methods are named after the immediates.
+impl Encoder<'_, '_> {
+    fn blockty(&mut self, ty: BlockType) {
+        match ty {
+            BlockType::Empty => self.out.u8(0),
+            BlockType::Type(ty) => {
+                self.out.u8(1);
+                self.value_type(ty);
+            }
+            BlockType::FuncType(ty) => {
+                self.out.u8(2);
+                let ty = self.facts.interned(TypeIndex::from_u32(ty));
+                self.type_content(ty);
+            }
+        }
+    }
+
+    fn relative_depth(&mut self, depth: u32) {
+        self.raw(depth);
+    }
+
+    fn targets(&mut self, targets: BrTable<'_>) {
+        self.raw(targets.len());
+        self.raw(targets.default());
+        for target in targets.targets() {
+            match target {
+                Ok(target) => self.raw(target),
+                // The validator has read them before.
+                Err(_) => self.not_covered(),
+            }
+        }
+    }
+
+    fn try_table(&mut self, table: TryTable) {
+        let TryTable { ty, catches } = table;
+        self.blockty(ty);
+        self.out.uleb(catches.len() as u64);
+        for catch in catches {
+            match catch {
+                Catch::One { tag, label } => self.catch(0, Some(tag), label),
+                Catch::OneRef { tag, label } => self.catch(1, Some(tag), label),
+                Catch::All { label } => self.catch(2, None, label),
+                Catch::AllRef { label } => self.catch(3, None, label),
+            }
+        }
+    }
+
+    fn catch(&mut self, kind: u8, tag: Option<u32>, label: u32) {
+        self.out.u8(kind);
+        self.raw(label);
+        if let Some(tag) = tag {
+            self.tag_index(tag);
+        }
+    }
+
+    fn resume_table(&mut self, _: ResumeTable) {
+        self.not_covered();
+    }
+
+    fn function_index(&mut self, index: u32) {
+        self.callee(FuncIndex::from_u32(index));
+    }
+
+    fn type_index(&mut self, index: u32) {
+        let ty = self.facts.interned(TypeIndex::from_u32(index));
+        self.type_in_code(ty);
+    }
+
+    fn struct_type_index(&mut self, index: u32) {
+        self.type_index(index);
+    }
+
+    fn array_type_index(&mut self, index: u32) {
+        self.type_index(index);
+    }
+
+    fn array_type_index_src(&mut self, index: u32) {
+        self.type_index(index);
+    }
+
+    fn array_type_index_dst(&mut self, index: u32) {
+        self.type_index(index);
+    }
+
+    fn cont_type_index(&mut self, _: u32) {
+        self.not_covered();
+    }
+
+    fn argument_index(&mut self, _: u32) {
+        self.not_covered();
+    }
+
+    fn result_index(&mut self, _: u32) {
+        self.not_covered();
+    }
+
+    fn field_index(&mut self, index: u32) {
+        self.raw(index);
+    }
+
+    fn array_size(&mut self, size: u32) {
+        self.raw(size);
+    }
+
+    fn table_index(&mut self, index: u32) {
+        self.table_use(TableIndex::from_u32(index));
+    }
+
+    fn table(&mut self, index: u32) {
+        self.table_index(index);
+    }
+
+    fn dst_table(&mut self, index: u32) {
+        self.table_index(index);
+    }
+
+    fn src_table(&mut self, index: u32) {
+        self.table_index(index);
+    }
+
+    fn mem(&mut self, index: u32) {
+        let index = MemoryIndex::from_u32(index);
+        self.memory_use(index);
+        self.memory_handed_over(index);
+    }
+
+    fn dst_mem(&mut self, index: u32) {
+        self.mem(index);
+    }
+
+    fn src_mem(&mut self, index: u32) {
+        self.mem(index);
+    }
+
+    fn memarg(&mut self, memarg: MemArg) {
+        let MemArg { align, max_align: _, offset, memory } = memarg;
+        self.out.u8(align);
+        self.out.uleb(offset);
+        let memory = MemoryIndex::from_u32(memory);
+        self.memory_use(memory);
+        self.memory_access(memory, offset);
+    }
+
+    fn global_index(&mut self, index: u32) {
+        self.global_use(GlobalIndex::from_u32(index));
+    }
+
+    fn tag_index(&mut self, index: u32) {
+        self.tag_use(TagIndex::from_u32(index));
+    }
+
+    fn data_index(&mut self, index: u32) {
+        self.facts.data_segment(self.out, DataIndex::from_u32(index));
+    }
+
+    fn array_data_index(&mut self, index: u32) {
+        self.data_index(index);
+    }
+
+    fn elem_index(&mut self, index: u32) {
+        self.facts.element_segment(self.out, ElemIndex::from_u32(index));
+    }
+
+    fn array_elem_index(&mut self, index: u32) {
+        self.elem_index(index);
+    }
+
+    fn local_index(&mut self, index: u32) {
+        self.raw(index);
+    }
+
+    fn value(&mut self, value: impl Constant) {
+        value.encode(self);
+    }
+
+    fn lane(&mut self, lane: u8) {
+        self.out.u8(lane);
+    }
+
+    fn lanes(&mut self, lanes: [u8; 16]) {
+        self.out.raw(&lanes);
+    }
+
+    fn ordering(&mut self, _: Ordering) {
+        self.not_covered();
+    }
+
+    fn ty(&mut self, ty: ValType) {
+        self.value_type(ty);
+    }
+
+    fn tys(&mut self, types: Vec<ValType>) {
+        self.out.uleb(types.len() as u64);
+        for ty in types {
+            self.value_type(ty);
+        }
+    }
+
+    fn hty(&mut self, ty: HeapType) {
+        self.heap_type(ty);
+    }
+
+    fn from_ref_type(&mut self, ty: RefType) {
+        self.value_type(ValType::Ref(ty));
+    }
+
+    fn to_ref_type(&mut self, ty: RefType) {
+        self.value_type(ValType::Ref(ty));
+    }
+
+    /// A number that reaches the code as it is.
+    pub(super) fn raw(&mut self, number: u32) {
+        self.out.uleb(u64::from(number));
+    }
+}
+
+/// The immediates of the constant operators, which all have one name.
+trait Constant {
+    fn encode(self, encoder: &mut Encoder<'_, '_>);
+}
+
+impl Constant for i32 {
+    fn encode(self, encoder: &mut Encoder<'_, '_>) {
+        encoder.out.sleb(i64::from(self));
+    }
+}
+
+impl Constant for i64 {
+    fn encode(self, encoder: &mut Encoder<'_, '_>) {
+        encoder.out.sleb(self);
+    }
+}
+
+impl Constant for Ieee32 {
+    fn encode(self, encoder: &mut Encoder<'_, '_>) {
+        encoder.out.u32(self.bits());
+    }
+}
+
+impl Constant for Ieee64 {
+    fn encode(self, encoder: &mut Encoder<'_, '_>) {
+        encoder.out.u64(self.bits());
+    }
+}
+
+impl Constant for V128 {
+    fn encode(self, encoder: &mut Encoder<'_, '_>) {
+        encoder.out.raw(self.bytes());
+    }
+}
