@@ -3,22 +3,35 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Mutex;
-use stencil::{CacheStore, CacheKey, Lookup, MissReason, NewEntry, PublishSummary, Tier, EntryBytes};
+use stencil::{
+    CacheKey, CacheStore, EntryBytes, Lookup, MissReason, NewEntry, PublishSummary, Tier,
+};
 use wasm_compiler::{Compiler, Options, Settings};
 
 #[derive(Default)]
 struct Plain(Mutex<HashMap<CacheKey, EntryBytes>>);
 
 impl CacheStore for Plain {
-    fn get(&self, _: &[u8]) -> Option<Cow<'_, [u8]>> { None }
-    fn insert(&self, _: &[u8], _: Vec<u8>) -> bool { false }
+    fn get(&self, _: &[u8]) -> Option<Cow<'_, [u8]>> {
+        None
+    }
+    fn insert(&self, _: &[u8], _: Vec<u8>) -> bool {
+        false
+    }
     fn lookup(&self, keys: &[CacheKey]) -> Vec<Lookup> {
         let map = self.0.lock().unwrap();
-        keys.iter().map(|k| match map.get(k) { Some(b) => Lookup::Hit(b.clone(), Tier::Memory), None => Lookup::Miss(MissReason::Absent) }).collect()
+        keys.iter()
+            .map(|k| match map.get(k) {
+                Some(b) => Lookup::Hit(b.clone(), Tier::Memory),
+                None => Lookup::Miss(MissReason::Absent),
+            })
+            .collect()
     }
     fn publish(&self, entries: &[NewEntry]) -> PublishSummary {
         let mut map = self.0.lock().unwrap();
-        for e in entries { map.insert(e.key, e.bytes.clone()); }
+        for e in entries {
+            map.insert(e.key, e.bytes.clone());
+        }
         PublishSummary::default()
     }
 }

@@ -6,9 +6,7 @@ use super::operators;
 use crate::error::CompileError;
 use crate::pieces::external_name;
 use stencil::{FunctionParameters, FunctionStencil, SourceLocations, StencilKind, StencilWriter};
-use wasmparser::{
-    FuncToValidate, FuncValidatorAllocations, HeapType, Operator, UnpackedIndex, ValType,
-};
+use wasmparser::{FuncToValidate, FuncValidatorAllocations, HeapType, UnpackedIndex, ValType};
 use wasmtime_environ::{
     DefinedFuncIndex, EntityRef, FuncIndex, FunctionBodyData, GlobalIndex, MemoryIndex,
     ModuleInternedTypeIndex, TableIndex, TagIndex, TypeIndex,
@@ -57,18 +55,20 @@ impl<'a> Splitter<'a> {
         self.writer.clear();
         self.ordinals.start();
         let index = facts.translation.module.func_index(function);
+        let mut reader = body.get_binary_reader();
+        let base = reader.original_position();
         let mut encoder = Encoder {
             facts,
             out: &mut self.writer,
             ordinals: &mut self.ordinals,
             parameters: FunctionParameters::default(),
             covered: facts.cacheable,
+            hints: BranchHints::of(facts, index),
+            base,
         };
         let signature = facts.signature(index);
         encoder.type_content(signature);
 
-        let mut reader = body.get_binary_reader();
-        let base = reader.original_position();
         let at = |offset: usize| u32::try_from(offset).map_err(CompileError::wasmtime);
         let mut source = SourceLocations::starting_at(at(base)?, reader.bytes_remaining());
         // A function's locals are declared in groups, each of which is zeroed by
@@ -85,19 +85,15 @@ impl<'a> Splitter<'a> {
             encoder.value_type(ty);
         }
 
-        let mut hints = BranchHints::of(facts, index);
-        let mut operators = wasmparser::OperatorsReader::new(reader);
-        while !operators.eof() {
-            let offset = operators.original_position();
+        let mut visitor =
+            operators::Visitor { validator: &mut validator, encoder: &mut encoder, offset: base };
+        while !reader.eof() {
+            let offset = reader.original_position();
             source.push(at(offset)?);
-            let operator = operators.read()?;
-            validator.op(offset, &operator)?;
-            operators::encode(&mut encoder, &operator);
-            if let Operator::If { .. } | Operator::BrIf { .. } = operator {
-                encoder.out.u8(hints.take(offset - base));
-            }
+            visitor.offset = offset;
+            reader.visit_operator(&mut visitor)??;
         }
-        operators.finish()?;
+        reader.finish_expression(&visitor)?;
 
         source.shrink_to_fit();
         let Encoder { mut parameters, covered, .. } = encoder;
@@ -117,6 +113,9 @@ pub(super) struct Encoder<'e, 'a> {
     ordinals: &'e mut LocalOrdinals,
     parameters: FunctionParameters,
     covered: bool,
+    hints: BranchHints<'a>,
+    /// Where the body starts in the input.
+    base: usize,
 }
 
 /// The first of the opcodes that take two bytes.
@@ -126,6 +125,12 @@ impl Encoder<'_, '_> {
     /// The facts do not cover what this function does: it is compiled afresh.
     pub(super) fn not_covered(&mut self) {
         self.covered = false;
+    }
+
+    /// Writes the hint of the branch at an offset in the input.
+    pub(super) fn branch_hint(&mut self, offset: usize) {
+        let hint = self.hints.take(offset - self.base);
+        self.out.u8(hint);
     }
 
     pub(super) fn opcode(&mut self, opcode: u16) {

@@ -7,38 +7,56 @@
 
 use super::function::Encoder;
 use wasmparser::{
-    BlockType, BrTable, Catch, HeapType, Ieee32, Ieee64, MemArg, Operator, Ordering, RefType,
-    ResumeTable, TryTable, V128, ValType,
+    BlockType, BrTable, Catch, FrameKind, FrameStack, FuncValidator, HeapType, Ieee32, Ieee64,
+    MemArg, Ordering, RefType, ResumeTable, TryTable, V128, ValType, ValidatorResources,
+    VisitOperator, VisitSimdOperator,
 };
 use wasmtime_environ::{
     DataIndex, ElemIndex, FuncIndex, GlobalIndex, MemoryIndex, TableIndex, TagIndex, TypeIndex,
 };
 
-macro_rules! define_encode {
+macro_rules! define_opcodes {
     ($(@$proposal:ident $op:ident $({ $($arg:ident: $argty:ty),* })? => $visit:ident ($($ann:tt)*))*) => {
         /// Operators by their place in wasmparser's list, which is a part of the
         /// fingerprint by wasmparser's version.
         #[derive(Clone, Copy)]
         #[repr(u16)]
         enum Opcode { $($op),* }
+    };
+}
 
-        /// Writes one operator.
-        pub(super) fn encode(encoder: &mut Encoder<'_, '_>, operator: &Operator<'_>) {
-            match operator {
-                $(Operator::$op $({ $($arg),* })? => {
-                    encoder.opcode(Opcode::$op as u16);
-                    $($(encoder.$arg($arg.clone());)*)?
-                    proposal!(encoder, $proposal);
-                })*
-                _ => encoder.not_covered(),
-            }
-            beyond_immediates(encoder, operator);
-        }
+wasmparser::for_each_operator!(define_opcodes);
+
+/// Validates each operator as it is read, and writes it.
+pub(super) struct Visitor<'v, 'e, 'a> {
+    pub(super) validator: &'v mut FuncValidator<ValidatorResources>,
+    pub(super) encoder: &'v mut Encoder<'e, 'a>,
+    /// Where the operator stands in the input.
+    pub(super) offset: usize,
+}
+
+impl FrameStack for Visitor<'_, '_, '_> {
+    fn current_frame(&self) -> Option<FrameKind> {
+        self.validator.get_control_frame(0).map(|frame| frame.kind)
+    }
+}
+
+macro_rules! define_visits {
+    ($validator:ident; $(@$proposal:ident $op:ident $({ $($arg:ident: $argty:ty),* })? => $visit:ident ($($ann:tt)*))*) => {
+        $(fn $visit(&mut self $($(, $arg: $argty)*)?) -> Self::Output {
+            self.validator.$validator(self.offset).$visit($($($arg.clone()),*)?)?;
+            let encoder = &mut *self.encoder;
+            encoder.opcode(Opcode::$op as u16);
+            $($(encoder.$arg($arg.clone());)*)?
+            not_covered_proposal!(encoder, $proposal);
+            beyond_immediates!(self, $op $($(, $arg)*)?);
+            Ok(())
+        })*
     };
 }
 
 /// Proposals whose operators' code is not covered by the facts.
-macro_rules! proposal {
+macro_rules! not_covered_proposal {
     ($encoder:ident, stack_switching) => {
         $encoder.not_covered()
     };
@@ -54,21 +72,52 @@ macro_rules! proposal {
     ($encoder:ident, $covered:ident) => {};
 }
 
-wasmparser::for_each_operator!(define_encode);
-
 /// Facts that an operator uses and that the names of its immediates do not tell.
-fn beyond_immediates(encoder: &mut Encoder<'_, '_>, operator: &Operator<'_>) {
-    match operator {
-        // The runtime is handed the function's index.
-        Operator::RefFunc { function_index } => encoder.raw(*function_index),
-        // The runtime is handed the memory's index.
-        Operator::MemoryAtomicNotify { memarg }
-        | Operator::MemoryAtomicWait32 { memarg }
-        | Operator::MemoryAtomicWait64 { memarg } => {
-            encoder.memory_handed_over(MemoryIndex::from_u32(memarg.memory));
-        }
-        _ => {}
+macro_rules! beyond_immediates {
+    // The runtime is handed the function's index.
+    ($self:ident, RefFunc, $function:ident) => {
+        $self.encoder.raw($function)
+    };
+    // The runtime is handed the memory's index.
+    ($self:ident, MemoryAtomicNotify, $memarg:ident) => {
+        $self.encoder.memory_handed_over(MemoryIndex::from_u32($memarg.memory))
+    };
+    ($self:ident, MemoryAtomicWait32, $memarg:ident) => {
+        $self.encoder.memory_handed_over(MemoryIndex::from_u32($memarg.memory))
+    };
+    ($self:ident, MemoryAtomicWait64, $memarg:ident) => {
+        $self.encoder.memory_handed_over(MemoryIndex::from_u32($memarg.memory))
+    };
+    // The branches that may have a hint.
+    ($self:ident, If, $blockty:ident) => {
+        $self.encoder.branch_hint($self.offset)
+    };
+    ($self:ident, BrIf, $depth:ident) => {
+        $self.encoder.branch_hint($self.offset)
+    };
+    ($self:ident, $other:ident $(, $arg:ident)*) => {};
+}
+
+macro_rules! define_core_visits {
+    ($($operators:tt)*) => { define_visits!(visitor; $($operators)*); };
+}
+
+macro_rules! define_simd_visits {
+    ($($operators:tt)*) => { define_visits!(simd_visitor; $($operators)*); };
+}
+
+impl<'a> VisitOperator<'a> for Visitor<'_, '_, '_> {
+    type Output = wasmparser::Result<()>;
+
+    fn simd_visitor(&mut self) -> Option<&mut dyn VisitSimdOperator<'a, Output = Self::Output>> {
+        Some(self)
     }
+
+    wasmparser::for_each_visit_operator!(define_core_visits);
+}
+
+impl<'a> VisitSimdOperator<'a> for Visitor<'_, '_, '_> {
+    wasmparser::for_each_visit_simd_operator!(define_simd_visits);
 }
 
 /// The methods are named after the immediates.
