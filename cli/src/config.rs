@@ -80,7 +80,9 @@ impl Config {
         };
         match fs::read_to_string(&path) {
             Ok(text) => Self::parse(&path, &text),
-            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+            Err(error)
+                if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) =>
+            {
                 Ok(Self::default())
             }
             Err(error) => Err(Failure::unreadable(&path, &error)),
@@ -99,7 +101,10 @@ impl Config {
         if let Some(dir) = file.cache_dir.as_ref().filter(|dir| dir.is_relative()) {
             let named = |line: &str| line.trim_start().starts_with("cache-dir");
             let line = 1 + text.lines().position(named).unwrap_or(0);
-            return Err(wrong(line, &format!("cache-dir {} is not an absolute path", dir.display())));
+            return Err(wrong(
+                line,
+                &format!("cache-dir {} is not an absolute path", dir.display()),
+            ));
         }
         Ok(Self { file })
     }
@@ -118,7 +123,9 @@ impl Config {
     fn cache_size(&self, args: &CacheArgs) -> Result<Option<ByteSize>, Failure> {
         match args.cache_size {
             Some(size) => Ok(Some(size)),
-            None => Ok(variable("STENCIL_CACHE_SIZE", ByteSize::from_str)?.or(self.file.cache_size)),
+            None => {
+                Ok(variable("STENCIL_CACHE_SIZE", ByteSize::from_str)?.or(self.file.cache_size))
+            }
         }
     }
 
@@ -157,8 +164,7 @@ impl Config {
         if let Some(artifact) = &args.settings_from {
             return Ok(SettingsChoice::Artifact(artifact.clone()));
         }
-        let mut options = Options::default();
-        options.target = match &args.target {
+        let target = match &args.target {
             Some(target) => Some(target.clone()),
             None => variable("STENCIL_TARGET", |text| Ok::<_, NeverWrong>(text.to_owned()))?
                 .or_else(|| self.file.target.clone()),
@@ -168,7 +174,6 @@ impl Config {
             None => variable("STENCIL_OPT_LEVEL", |text| Level::from_str(text, false))?
                 .or(self.file.opt_level.map(Level::from)),
         };
-        options.opt_level = level.map(OptLevel::from);
         let mut cranelift = BTreeMap::new();
         for (name, value) in &self.file.cranelift {
             let value = match value {
@@ -179,7 +184,11 @@ impl Config {
             cranelift.insert(name.clone(), value);
         }
         cranelift.extend(args.cranelift.iter().cloned());
-        options.cranelift = cranelift.into_iter().collect();
+        let options = Options {
+            target,
+            opt_level: level.map(OptLevel::from),
+            cranelift: cranelift.into_iter().collect(),
+        };
         Ok(SettingsChoice::Options(options))
     }
 }

@@ -110,6 +110,11 @@ pub fn say(kind: &str, sentence: &dyn Display) {
     writeln!(io::stderr().lock(), "{kind}: {sentence}").ok();
 }
 
+/// Writes one line to stderr, as it is.
+pub fn say_line(line: &str) {
+    writeln!(io::stderr().lock(), "{line}").ok();
+}
+
 /// Writes to stdout, where a reader who has heard enough is no failure.
 pub fn print(text: &str) -> Result<(), Failure> {
     let mut stdout = io::stdout().lock();

@@ -5,14 +5,14 @@
 //! before, or the whole artifact.
 
 use crate::exit::Failure;
-use crate::input::is_standard;
+pub use crate::input::is_standard;
 use crate::interrupt::Interrupt;
 use rustix::fs::Access;
-use std::fs::{self, OpenOptions, Permissions};
-use std::io::{self, ErrorKind, IsTerminal as _, Write as _};
+use std::fs::{self, File, OpenOptions, Permissions};
+use std::io::{self, ErrorKind, IsTerminal as _, Write};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use tempfile::NamedTempFile;
 
 /// The extension of artifacts.
 const EXTENSION: &str = "cwasm";
@@ -69,25 +69,101 @@ impl Output {
         Ok(Self { name, place })
     }
 
-    /// Writes the artifact; tells how long it took.
-    pub fn write(&self, cwasm: &[u8], interrupt: &Interrupt) -> Result<Duration, Failure> {
-        let started = Instant::now();
-        let written = match &self.place {
-            Place::Standard => {
-                let mut stdout = io::stdout().lock();
-                stdout.write_all(cwasm).and_then(|()| stdout.flush())
+    /// Somewhere to write the artifact to. Nothing is there before the first
+    /// byte is.
+    pub fn begin<'a>(&'a self, interrupt: &'a Interrupt) -> Unfinished<'a> {
+        Unfinished { output: self, interrupt, to: None }
+    }
+
+    /// Why it could not be written.
+    pub fn unwritable(&self, error: &io::Error) -> Failure {
+        match self.place {
+            Place::Standard => Failure::unwritable(Path::new("the standard output"), error),
+            Place::Direct | Place::File { .. } => Failure::unwritable(&self.name, error),
+        }
+    }
+}
+
+/// An artifact that is being written. Dropped before [`finish`](Self::finish),
+/// it leaves nothing behind.
+pub struct Unfinished<'a> {
+    output: &'a Output,
+    interrupt: &'a Interrupt,
+    to: Option<Target>,
+}
+
+enum Target {
+    Standard(io::Stdout),
+    Device(File),
+    /// To be renamed.
+    Temporary(NamedTempFile),
+}
+
+impl Unfinished<'_> {
+    /// Puts the artifact in its place.
+    pub fn finish(mut self) -> Result<(), Failure> {
+        let finished = match (self.to.take(), &self.output.place) {
+            (Some(Target::Temporary(temporary)), Place::File { file, .. }) => {
+                // While this is held no signal ends the program.
+                let mut unfinished = self.interrupt.unfinished();
+                // On an error the temporary file is removed with `temporary`.
+                let renamed = temporary.persist(file).map(drop).map_err(|failed| failed.error);
+                *unfinished = None;
+                renamed
             }
-            Place::Direct => {
-                OpenOptions::new().write(true).open(&self.name).and_then(|mut f| f.write_all(cwasm))
-            }
-            Place::File { file, directory } => replace(file, directory, cwasm, interrupt),
+            (Some(Target::Standard(mut stdout)), _) => stdout.flush(),
+            _ => Ok(()),
         };
-        match written {
-            Ok(()) => Ok(started.elapsed()),
-            Err(error) if matches!(self.place, Place::Standard) => {
-                Err(Failure::unwritable(Path::new("the standard output"), &error))
+        finished.map_err(|error| self.output.unwritable(&error))
+    }
+
+    fn open(&self) -> io::Result<Target> {
+        match &self.output.place {
+            Place::Standard => Ok(Target::Standard(io::stdout())),
+            Place::Direct => {
+                Ok(Target::Device(OpenOptions::new().write(true).open(&self.output.name)?))
             }
-            Err(error) => Err(Failure::unwritable(&self.name, &error)),
+            Place::File { directory, .. } => {
+                let mut unfinished = self.interrupt.unfinished();
+                let temporary = tempfile::Builder::new()
+                    .prefix(".stencil-")
+                    .suffix(".tmp")
+                    .permissions(Permissions::from_mode(MODE))
+                    .tempfile_in(directory)
+                    .map_err(without_path)?;
+                *unfinished = Some(temporary.path().to_owned());
+                Ok(Target::Temporary(temporary))
+            }
+        }
+    }
+}
+
+impl Drop for Unfinished<'_> {
+    fn drop(&mut self) {
+        if self.to.take().is_some() {
+            *self.interrupt.unfinished() = None;
+        }
+    }
+}
+
+impl Write for Unfinished<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.to.is_none() {
+            self.to = Some(self.open()?);
+        }
+        match &mut self.to {
+            Some(Target::Standard(stdout)) => stdout.write(bytes),
+            Some(Target::Device(device)) => device.write(bytes),
+            Some(Target::Temporary(temporary)) => temporary.as_file_mut().write(bytes),
+            None => Ok(0),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match &mut self.to {
+            Some(Target::Standard(stdout)) => stdout.flush(),
+            // Nothing is buffered here.
+            _ => Ok(()),
         }
     }
 }
@@ -118,26 +194,6 @@ impl Place {
             .map_err(|error| unwritable(&error.into()))?;
         Ok(Self::File { file, directory })
     }
-}
-
-fn replace(file: &Path, directory: &Path, cwasm: &[u8], interrupt: &Interrupt) -> io::Result<()> {
-    let mut temporary = {
-        let mut unfinished = interrupt.unfinished();
-        let temporary = tempfile::Builder::new()
-            .prefix(".stencil-")
-            .suffix(".tmp")
-            .permissions(Permissions::from_mode(MODE))
-            .tempfile_in(directory)
-            .map_err(without_path)?;
-        *unfinished = Some(temporary.path().to_owned());
-        temporary
-    };
-    let written = temporary.as_file_mut().write_all(cwasm);
-    let mut unfinished = interrupt.unfinished();
-    // On an error the temporary file is removed as it goes out of scope.
-    let renamed = written.and_then(|()| Ok(temporary.persist(file).map(drop)?));
-    *unfinished = None;
-    renamed
 }
 
 /// `tempfile` adds the temporary name, which tells nobody anything.

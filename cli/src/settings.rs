@@ -11,8 +11,7 @@ pub fn compiler(choice: &SettingsChoice) -> Result<Compiler, Failure> {
     let settings = match choice {
         SettingsChoice::Options(options) => Settings::from_options(options).map_err(refused)?,
         SettingsChoice::Artifact(path) => {
-            let artifact =
-                fs::read(path).map_err(|error| Failure::unreadable(path, &error))?;
+            let artifact = fs::read(path).map_err(|error| Failure::unreadable(path, &error))?;
             Settings::from_artifact(&artifact).map_err(|error| {
                 Failure::usage(format!("cannot take settings from {}: {error}", path.display()))
             })?
@@ -28,10 +27,12 @@ fn refused(error: SettingsError) -> Failure {
     Failure::usage(format!("{error}; see --target and --cranelift in `stencil compile --help`"))
 }
 
-/// Starts the threads that compile; one for each CPU unless told otherwise.
-pub fn start_threads(jobs: Option<usize>) -> Result<(), Failure> {
+/// Starts the threads that compile, one for each CPU unless told otherwise, and
+/// tells how many.
+pub fn start_threads(jobs: Option<usize>) -> Result<usize, Failure> {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(jobs.unwrap_or(0));
-    pool.build_global().map_err(|error| {
+    let started = pool.build_global().map(|()| rayon::current_num_threads());
+    started.map_err(|error| {
         let source = error.source().and_then(|source| source.downcast_ref());
         let why = source.map_or_else(|| error.to_string(), reason);
         Failure::usage(format!("cannot start threads: {why}; try --jobs 1"))

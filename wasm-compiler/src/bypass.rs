@@ -10,16 +10,18 @@ use crate::pieces::{self, Piece};
 use rayon::prelude::*;
 use std::any::Any;
 use std::collections::{BTreeMap, BTreeSet};
-use wasmtime_environ::{CompiledFunctionBody, CompiledFunctionsTableBuilder, FilePos, FuncKey};
+use wasmtime_environ::{
+    CompiledFunctionBody, CompiledFunctionsTableBuilder, FilePos, FuncKey, ObjectBuilder,
+};
 
 type Compiled = (String, FuncKey, Box<dyn Any + Send + Sync>);
 
 /// Compiles an input without the cache.
-pub(crate) fn compile(
+pub(crate) fn compile<'a>(
     mut input: Input<'_>,
-    backend: &Backend,
+    backend: &'a Backend,
     pieces: &[Piece],
-) -> Result<Vec<u8>, CompileError> {
+) -> Result<ObjectBuilder<'a>, CompileError> {
     let keys: Vec<FuncKey> = pieces.iter().map(|piece| piece.func_key).collect();
     let mut bodies = generate_all(&input, backend, &keys)?;
     let builtins: Vec<FuncKey> = needed_builtins(backend, &bodies).into_iter().collect();

@@ -9,8 +9,8 @@ mod frame;
 use crate::compiler::Backend;
 use crate::error::CompileError;
 use crate::input::{Input, Types};
-use crate::lookup::Slot;
-use crate::pieces::{self, Piece};
+use crate::lookup::{Slot, Slotted};
+use crate::pieces;
 pub(crate) use capture::reloc_of;
 pub(crate) use frame::{CIE_POINTER_AT, FrameTables, PC_BEGIN_AT, PC_BEGIN_END};
 use rayon::prelude::*;
@@ -20,13 +20,6 @@ use wasmtime_environ::{CompiledFunctionBody, FuncKey, FunctionBodyData};
 
 /// The key in the seal of a piece that is never cached.
 const NO_KEY: CacheKey = CacheKey::from_bytes([0; CacheKey::LEN]);
-
-/// A piece to compile, for its slot.
-#[derive(Clone, Copy)]
-pub(crate) struct Wanted<'a> {
-    pub(crate) piece: &'a Piece,
-    pub(crate) slot: Slot,
-}
 
 /// A compiled piece: its entry, whether it goes to the cache or not.
 pub(crate) struct Fresh {
@@ -40,15 +33,15 @@ pub(crate) struct Fresh {
 pub(crate) fn compile_all(
     input: &Input<'_>,
     backend: &Backend,
-    wanted: &[Wanted<'_>],
+    wanted: &[Slotted<'_>],
 ) -> Result<Vec<Fresh>, CompileError> {
-    let body_len = |wanted: &Wanted<'_>| match wanted.piece.func_key {
+    let body_len = |wanted: &Slotted<'_>| match wanted.piece.func_key {
         FuncKey::DefinedWasmFunction(module, function) => {
             input.bodies[module][function].body.range().len()
         }
         _ => 0,
     };
-    let mut order: Vec<(usize, Wanted<'_>)> = wanted.iter().copied().enumerate().collect();
+    let mut order: Vec<(usize, Slotted<'_>)> = wanted.iter().copied().enumerate().collect();
     order.sort_by_key(|(_, wanted)| std::cmp::Reverse(body_len(wanted)));
     let mut compiled: Vec<(usize, Fresh)> = order
         .into_par_iter()
@@ -63,7 +56,7 @@ pub(crate) fn compile_all(
 fn compile(
     input: &Input<'_>,
     backend: &Backend,
-    Wanted { piece, slot }: Wanted<'_>,
+    Slotted { piece, slot }: Slotted<'_>,
 ) -> Result<Fresh, CompileError> {
     let symbol = pieces::symbol(input, piece.func_key);
     let CompiledFunctionBody { code, needs_gc_heap } =

@@ -15,11 +15,16 @@ use crate::split;
 use cranelift_codegen::isa::{self, OwnedTargetIsa};
 use cranelift_codegen::settings::{self as flags, Configurable as _};
 use gimli::RunTimeEndian;
+use object::write::{StreamingBuffer, WritableBuffer};
 use std::borrow::Cow;
+use std::io::{BufWriter, Write};
 use std::time::{Duration, Instant};
 use stencil::{CacheStore, Fingerprint, NewEntry, PublishSummary};
 use target_lexicon::{Endianness, Triple};
 use wasmtime_environ::{BuiltinFunctionIndex, ScopeVec};
+
+/// Small pieces of the artifact are written together, up to this many bytes.
+const WRITE_BYTES: usize = 64 << 10;
 
 /// Compiles modules and components of one configuration through a cache.
 pub struct Compiler {
@@ -116,6 +121,36 @@ impl Compiler {
         wasm: &[u8],
         store: &dyn CacheStore,
     ) -> Result<(Vec<u8>, Report), CompileError> {
+        let mut cwasm = Vec::new();
+        let report = self.run(wasm, store, &mut cwasm)?;
+        Ok((cwasm, report))
+    }
+
+    /// [`compile`](Self::compile), with the artifact written to `out` and never
+    /// held in memory as a whole. Nothing is written before all is compiled.
+    ///
+    /// # Errors
+    ///
+    /// Any [`CompileError`]; after [`CompileError::Write`] a part of the artifact
+    /// may have been written.
+    pub fn compile_to(
+        &self,
+        wasm: &[u8],
+        store: &dyn CacheStore,
+        out: &mut dyn Write,
+    ) -> Result<Report, CompileError> {
+        let mut out = StreamingBuffer::new(BufWriter::with_capacity(WRITE_BYTES, out));
+        let report = self.run(wasm, store, &mut out)?;
+        out.flush().map_err(CompileError::Write)?;
+        Ok(report)
+    }
+
+    fn run(
+        &self,
+        wasm: &[u8],
+        store: &dyn CacheStore,
+        out: &mut dyn WritableBuffer,
+    ) -> Result<Report, CompileError> {
         let backend = &self.backend;
         let mut report = self.new_report(wasm);
         let mut clock = Clock::start();
@@ -133,10 +168,11 @@ impl Compiler {
         if let Some(reason) = backend.settings.uncovered() {
             report.bypassed = pieces.len() as u64;
             report.bypass_reason = Some(reason);
-            let cwasm = bypass::compile(input, backend, &pieces)?;
+            let artifact = bypass::compile(input, backend, &pieces)?;
             report.stages.codegen = clock.lap();
-            report.bytes.output = cwasm.len() as u64;
-            return Ok((cwasm, report));
+            report.bytes.output = cwasm::emit(artifact, out)?;
+            report.stages.write = clock.lap();
+            return Ok(report);
         }
 
         // lookup
@@ -152,30 +188,33 @@ impl Compiler {
         let fresh = codegen::compile_all(&input, backend, &slots.missing(&found))?;
         let mut stencils = lookup::stencils(&found);
         codegen::open_fresh(&fresh, &mut stencils)?;
-        let builtins = link::needed_builtins(&pieces, &self.builtins, &slots, &stencils);
-        let missing = slots.missing_builtins(&builtins, &found);
+        let builtins = link::needed_builtins(&slots, &stencils);
+        let missing = lookup::missing(builtins.iter().copied(), &found);
         let fresh_builtins = codegen::compile_all(&input, backend, &missing)?;
         codegen::open_fresh(&fresh_builtins, &mut stencils)?;
-        report.count(&slots, pieces.iter().chain(builtins.iter().copied()), &found, &stencils);
+        report.count(slots.pieces.iter().chain(&builtins), &found, &stencils);
         report.stages.codegen = clock.lap();
 
         // finalize; then link and write, with publish beside them
         let symbols = backend.settings.tunables.debug_symbols;
-        let linkable = Linkable::finalize(&input, &pieces, &builtins, &slots, &stencils, symbols)?;
+        let linkable = Linkable::finalize(&input, &slots.pieces, &builtins, &stencils, symbols)?;
         report.stages.finalize += clock.lap();
         let entries = codegen::new_entries(fresh.iter().chain(&fresh_builtins));
-        let (cwasm, published) = std::thread::scope(|scope| {
+        let (written, published) = std::thread::scope(|scope| {
             let publish = (!entries.is_empty()).then(|| scope.spawn(|| store.publish(&entries)));
-            let cwasm = link::link(&linkable, backend)
-                .and_then(|linked| cwasm::write(input, backend, linked, linkable.needs_gc_heap()));
+            let linked = link::link(&linkable, backend).and_then(|linked| {
+                cwasm::assemble(input, backend, linked, linkable.needs_gc_heap())
+            });
+            report.stages.link = clock.lap();
+            let written = linked.and_then(|artifact| cwasm::emit(artifact, out));
+            report.stages.write = clock.lap();
             let published = publish.and_then(|publish| publish.join().ok());
-            (cwasm, published.unwrap_or_default())
+            (written, published.unwrap_or_default())
         });
-        let cwasm = cwasm?;
-        report.stages.link = clock.lap();
-        report.bytes.output = cwasm.len() as u64;
+        report.bytes.output = written?;
         report.published_entries(published);
-        Ok((cwasm, report))
+        report.stages.publish = clock.lap();
+        Ok(report)
     }
 
     fn new_report(&self, wasm: &[u8]) -> Report {

@@ -6,21 +6,21 @@ use crate::compiler::Backend;
 use crate::error::CompileError;
 use crate::input::{Input, Types};
 use crate::link::Linked;
-use object::write::{Object, StandardSegment, Symbol, SymbolSection};
+use object::write::{Object, StandardSegment, Symbol, SymbolSection, WritableBuffer};
 use object::{SectionKind, SymbolFlags, SymbolKind, SymbolScope};
 use wasmtime_environ::component::{CompiledComponentInfo, ComponentArtifacts};
 use wasmtime_environ::{
-    CompiledFunctionsTable, CompiledFunctionsTableBuilder, FinishedObject as _, FunctionLoc,
-    ObjectBuilder, ObjectKind, PrimaryMap, WasmChecksum, obj,
+    CompiledFunctionsTable, CompiledFunctionsTableBuilder, FunctionLoc, ObjectBuilder, ObjectKind,
+    PrimaryMap, WasmChecksum, obj,
 };
 
-/// Writes the artifact.
-pub(crate) fn write(
+/// Puts the artifact together; [`emit`] makes a file of it.
+pub(crate) fn assemble<'a>(
     mut input: Input<'_>,
-    backend: &Backend,
+    backend: &'a Backend,
     linked: Linked<'_>,
     needs_gc_heap: bool,
-) -> Result<Vec<u8>, CompileError> {
+) -> Result<ObjectBuilder<'a>, CompileError> {
     for (_, module) in &mut input.modules {
         module.module.needs_gc_heap |= needs_gc_heap;
     }
@@ -83,13 +83,13 @@ fn code_sections(object: &mut Object<'static>, backend: &Backend, linked: Linked
     read_only(object, obj::ELF_WASMTIME_EXCEPTIONS, linked.exceptions);
 }
 
-/// The sections of the input itself, and the whole file.
-pub(crate) fn finish(
+/// Adds the sections of the input itself.
+pub(crate) fn finish<'a>(
     input: Input<'_>,
-    backend: &Backend,
+    backend: &'a Backend,
     object: Object<'static>,
     table: CompiledFunctionsTable,
-) -> Result<Vec<u8>, CompileError> {
+) -> Result<ObjectBuilder<'a>, CompileError> {
     let tunables = &backend.settings.tunables;
     let wasms: Vec<&[u8]> = match input.types {
         _ if !tunables.debug_guest => Vec::new(),
@@ -122,5 +122,36 @@ pub(crate) fn finish(
             });
         }
     }
-    Vec::<u8>::finish_object(builder, &()).map_err(CompileError::wasmtime)
+    Ok(builder)
+}
+
+/// Writes the file, and returns its size in bytes.
+pub(crate) fn emit(
+    artifact: ObjectBuilder<'_>,
+    out: &mut dyn WritableBuffer,
+) -> Result<u64, CompileError> {
+    let mut out = Sink(out);
+    artifact.finish(&mut out).map_err(CompileError::wasmtime)?;
+    Ok(out.len() as u64)
+}
+
+/// A buffer behind a pointer, for functions that are generic over buffers.
+struct Sink<'a>(&'a mut dyn WritableBuffer);
+
+impl WritableBuffer for Sink<'_> {
+    fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    fn reserve(&mut self, size: usize) -> Result<(), ()> {
+        self.0.reserve(size)
+    }
+
+    fn resize(&mut self, new_len: usize) {
+        self.0.resize(new_len);
+    }
+
+    fn write_bytes(&mut self, bytes: &[u8]) {
+        self.0.write_bytes(bytes);
+    }
 }

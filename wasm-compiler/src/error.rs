@@ -29,6 +29,9 @@ pub enum CompileError {
     /// The settings do not make a compiler.
     #[error(transparent)]
     Settings(#[from] crate::settings::SettingsError),
+    /// The artifact could not be written.
+    #[error("cannot write the artifact: {0}")]
+    Write(#[source] std::io::Error),
     /// Wasmtime's parts do not fit together as they should.
     #[error("{0}")]
     Wasmtime(String),

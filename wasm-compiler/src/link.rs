@@ -12,13 +12,17 @@ mod text;
 use crate::compiler::Backend;
 use crate::error::CompileError;
 use crate::input::Input;
-use crate::lookup::Slots;
-use crate::pieces::{self, Piece};
+use crate::lookup::{Slots, Slotted};
+use crate::pieces;
+use rayon::prelude::*;
 use std::collections::BTreeSet;
 use stencil::compiled::RelocationTarget;
 use stencil::finalize::{FinalizedFunction, finalize};
 use stencil::{CompiledStencil, ExternalName};
 use wasmtime_environ::{FilePos, FuncKey};
+
+/// A thread takes at least this many pieces.
+const PIECES_MIN: usize = 256;
 
 /// One function of the artifact, bound to its parameters.
 pub(crate) struct LinkedFunction<'a> {
@@ -55,42 +59,46 @@ pub(crate) struct Linked<'a> {
 
 /// The builtin trampolines that the pieces' code calls.
 pub(crate) fn needed_builtins<'a>(
-    pieces: &[Piece],
-    builtins: &'a [Piece],
-    slots: &Slots<'_>,
+    slots: &Slots<'a>,
     stencils: &[Option<CompiledStencil<'_>>],
-) -> Vec<&'a Piece> {
-    let mut seen = vec![false; stencils.len()];
-    let mut named: BTreeSet<ExternalName> = BTreeSet::new();
-    for piece in pieces {
-        let slot = slots.slot(piece).index();
-        if std::mem::replace(&mut seen[slot], true) {
-            continue;
-        }
-        for relocation in stencils[slot].iter().flat_map(CompiledStencil::relocations) {
-            if let RelocationTarget::Fixed(name) = relocation.target {
-                named.insert(name);
-            }
-        }
-    }
-    let is_named = |piece: &&Piece| named.contains(&pieces::external_name(piece.func_key));
-    builtins.iter().filter(is_named).collect()
+) -> Vec<Slotted<'a>> {
+    let fixed = |stencil: &CompiledStencil<'_>| -> BTreeSet<ExternalName> {
+        let fixed = stencil.relocations().filter_map(|relocation| match relocation.target {
+            RelocationTarget::Fixed(name) => Some(name),
+            _ => None,
+        });
+        fixed.collect()
+    };
+    // Slots that are not needed are builtin trampolines, which call nobody.
+    let named: BTreeSet<ExternalName> = stencils
+        .par_iter()
+        .with_min_len(PIECES_MIN)
+        .fold(BTreeSet::new, |mut named, stencil| {
+            named.extend(stencil.iter().flat_map(fixed));
+            named
+        })
+        .reduce(BTreeSet::new, |mut one, other| {
+            one.extend(other);
+            one
+        });
+    let is_named =
+        |builtin: &&Slotted<'_>| named.contains(&pieces::external_name(builtin.piece.func_key));
+    slots.builtins.iter().filter(is_named).copied().collect()
 }
 
 impl<'a> Linkable<'a> {
     /// Binds every piece to its parameters.
     pub(crate) fn finalize(
         input: &Input<'_>,
-        pieces: &'a [Piece],
-        builtins: &[&'a Piece],
-        slots: &Slots<'_>,
+        pieces: &[Slotted<'a>],
+        builtins: &[Slotted<'a>],
         stencils: &[Option<CompiledStencil<'a>>],
         symbols: bool,
     ) -> Result<Self, CompileError> {
-        let bind = |piece: &'a Piece| -> Result<LinkedFunction<'a>, CompileError> {
-            let slot = slots.slot(piece).index();
+        let bind = |slotted: &Slotted<'a>| -> Result<LinkedFunction<'a>, CompileError> {
+            let piece = slotted.piece;
             let symbol = || pieces::symbol(input, piece.func_key);
-            let stencil = stencils[slot]
+            let stencil = stencils[slotted.slot.index()]
                 .ok_or_else(|| CompileError::Wasmtime(format!("{} was not compiled", symbol())))?;
             Ok(LinkedFunction {
                 func_key: piece.func_key,
@@ -102,8 +110,8 @@ impl<'a> Linkable<'a> {
                 function: finalize(stencil, &piece.parameters).map_err(CompileError::wasmtime)?,
             })
         };
-        let all = pieces.iter().chain(builtins.iter().copied());
-        let mut functions = all.map(bind).collect::<Result<Vec<_>, _>>()?;
+        let bound = pieces.par_iter().chain(builtins).with_min_len(PIECES_MIN).map(bind);
+        let mut functions = bound.collect::<Result<Vec<_>, _>>()?;
         functions.sort_by_key(|function| function.func_key);
         Ok(Self { functions })
     }

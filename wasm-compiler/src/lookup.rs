@@ -7,7 +7,6 @@
 //! All of them are asked for in the same batch; those that turn out not to be
 //! needed are neither hits nor misses.
 
-use crate::codegen::Wanted;
 use crate::pieces::Piece;
 use rayon::prelude::*;
 use std::collections::HashMap;
@@ -16,7 +15,6 @@ use stencil::{
     CacheKey, CacheStore, CompiledStencil, FunctionParameters, Lookup, MissReason, Tier, entry,
     finalize,
 };
-use wasmtime_environ::FuncKey;
 
 /// The index of a slot: a distinct key, or a piece that has none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,9 +26,19 @@ impl Slot {
     }
 }
 
+/// A piece and its slot.
+#[derive(Clone, Copy)]
+pub(crate) struct Slotted<'a> {
+    pub(crate) piece: &'a Piece,
+    pub(crate) slot: Slot,
+}
+
 /// Which piece is served by which slot.
 pub(crate) struct Slots<'a> {
-    of_piece: HashMap<FuncKey, Slot>,
+    /// The pieces that are certainly needed, in their order.
+    pub(crate) pieces: Vec<Slotted<'a>>,
+    /// The builtin trampolines, in the order of their indices.
+    pub(crate) builtins: Vec<Slotted<'a>>,
     /// For each slot, its first piece.
     first: Vec<&'a Piece>,
     /// The keys of the slots that have one, in the order of the slots.
@@ -64,24 +72,22 @@ impl<'a> Slots<'a> {
     /// trampolines that may be.
     pub(crate) fn of(pieces: &'a [Piece], builtins: &'a [Piece]) -> Self {
         let mut slots = Self {
-            of_piece: HashMap::with_capacity(pieces.len() + builtins.len()),
+            pieces: Vec::new(),
+            builtins: Vec::new(),
             first: Vec::with_capacity(pieces.len() + builtins.len()),
             keys: Vec::with_capacity(pieces.len() + builtins.len()),
             key_of_slot: Vec::with_capacity(pieces.len() + builtins.len()),
             needed: 0,
         };
         let mut known = SlotOfKey::default();
-        for piece in pieces {
-            slots.add(piece, &mut known);
-        }
+        known.reserve(pieces.len() + builtins.len());
+        slots.pieces = pieces.iter().map(|piece| slots.add(piece, &mut known)).collect();
         slots.needed = slots.first.len();
-        for piece in builtins {
-            slots.add(piece, &mut known);
-        }
+        slots.builtins = builtins.iter().map(|piece| slots.add(piece, &mut known)).collect();
         slots
     }
 
-    fn add(&mut self, piece: &'a Piece, known: &mut SlotOfKey) {
+    fn add(&mut self, piece: &'a Piece, known: &mut SlotOfKey) -> Slotted<'a> {
         let next = Slot(self.first.len() as u32);
         let slot = match piece.cache_key {
             None => next,
@@ -94,12 +100,7 @@ impl<'a> Slots<'a> {
                 (self.keys.len() - 1) as u32
             }));
         }
-        self.of_piece.insert(piece.func_key, slot);
-    }
-
-    /// The slot of a piece.
-    pub(crate) fn slot(&self, piece: &Piece) -> Slot {
-        self.of_piece[&piece.func_key]
+        Slotted { piece, slot }
     }
 
     /// The parameters by which a slot's entry is checked.
@@ -108,24 +109,18 @@ impl<'a> Slots<'a> {
     }
 
     /// What has to be compiled, but for builtin trampolines.
-    pub(crate) fn missing(&self, found: &[Found<'_>]) -> Vec<Wanted<'a>> {
-        let missing = |slot: &usize| !matches!(found[*slot], Found::Hit(..));
-        (0..self.needed)
-            .filter(missing)
-            .map(|slot| Wanted { piece: self.first[slot], slot: Slot(slot as u32) })
-            .collect()
+    pub(crate) fn missing(&self, found: &[Found<'_>]) -> Vec<Slotted<'a>> {
+        let first = |slot: usize| Slotted { piece: self.first[slot], slot: Slot(slot as u32) };
+        missing((0..self.needed).map(first), found)
     }
+}
 
-    /// Which of the needed builtin trampolines have to be compiled.
-    pub(crate) fn missing_builtins(
-        &self,
-        needed: &[&'a Piece],
-        found: &[Found<'_>],
-    ) -> Vec<Wanted<'a>> {
-        let wanted = |piece: &&'a Piece| Wanted { piece, slot: self.slot(piece) };
-        let missing = |wanted: &Wanted<'_>| !matches!(found[wanted.slot.index()], Found::Hit(..));
-        needed.iter().map(wanted).filter(missing).collect()
-    }
+/// Those that were not found.
+pub(crate) fn missing<'a>(
+    pieces: impl Iterator<Item = Slotted<'a>>,
+    found: &[Found<'_>],
+) -> Vec<Slotted<'a>> {
+    pieces.filter(|piece| !matches!(found[piece.slot.index()], Found::Hit(..))).collect()
 }
 
 /// What the lookup found for a slot.

@@ -163,15 +163,10 @@ fn clean_symbol(name: &str) -> Cow<'_, str> {
     Cow::Owned(clean)
 }
 
-/// A `FuncKey` as the two numbers of an external name, and back.
+/// A `FuncKey` as the two numbers of an external name.
 pub(crate) fn external_name(key: FuncKey) -> stencil::ExternalName {
     let (namespace, index) = key.into_raw_parts();
     stencil::ExternalName { namespace, index }
-}
-
-/// See [`external_name`].
-pub(crate) fn func_key(name: stencil::ExternalName) -> FuncKey {
-    FuncKey::from_raw_parts(name.namespace, name.index)
 }
 
 /// Whether a `FuncKey` means the same function in every module of one

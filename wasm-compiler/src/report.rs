@@ -1,7 +1,6 @@
 //! What a compile did, in numbers; and why, in words.
 
-use crate::lookup::{Found, Slots};
-use crate::pieces::Piece;
+use crate::lookup::{Found, Slotted};
 use std::collections::BTreeMap;
 use std::time::Duration;
 use stencil::{CompiledStencil, MissReason, PublishSummary, Tier};
@@ -108,8 +107,12 @@ pub struct Stages {
     pub codegen: Duration,
     /// Opening entries and applying parameters.
     pub finalize: Duration,
-    /// Laying out text and tables, and writing the artifact's bytes.
+    /// Laying out text and tables.
     pub link: Duration,
+    /// Writing the artifact's bytes to where they go.
+    pub write: Duration,
+    /// Waiting, after that, for the store to take the new entries.
+    pub publish: Duration,
 }
 
 impl Report {
@@ -124,14 +127,13 @@ impl Report {
     /// Counts every piece that the artifact holds.
     pub(crate) fn count<'a>(
         &mut self,
-        slots: &Slots<'_>,
-        pieces: impl Iterator<Item = &'a Piece>,
+        pieces: impl Iterator<Item = &'a Slotted<'a>>,
         found: &[Found<'_>],
         stencils: &[Option<CompiledStencil<'_>>],
     ) {
         let mut counted = vec![false; found.len()];
         for piece in pieces {
-            let slot = slots.slot(piece).index();
+            let slot = piece.slot.index();
             let again = std::mem::replace(&mut counted[slot], true);
             let code_bytes = stencils[slot].map_or(0, |stencil| stencil.code().len() as u64);
             if let Found::Uncached = found[slot] {

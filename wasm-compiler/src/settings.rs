@@ -248,7 +248,9 @@ impl Settings {
         rest.get(usize::from(version_len)..)
     }
 
-    fn version(&self) -> String {
+    /// The version of Wasmtime whose artifacts these settings are for, as it
+    /// writes it.
+    pub fn version(&self) -> String {
         let len = usize::from(self.engine_section.get(1).copied().unwrap_or(0));
         let version = self.engine_section.get(2..2 + len).unwrap_or_default();
         String::from_utf8_lossy(version).into_owned()
@@ -272,6 +274,12 @@ impl Settings {
         } else {
             None
         }
+    }
+
+    /// All of Cranelift's flags, name and value, those of the target behind the
+    /// shared ones.
+    pub fn flags(&self) -> impl Iterator<Item = (&str, Cow<'_, str>)> {
+        self.shared_flags().chain(self.isa_flags())
     }
 
     /// The shared and ISA flags, name and value, as Cranelift's builders take

@@ -8,6 +8,7 @@
 
 use super::{LinkedFunction, Place};
 use rayon::prelude::*;
+use std::ops::Range;
 use stencil::packed::put_uleb;
 
 /// Entries of a block, in both sections.
@@ -21,14 +22,11 @@ pub(super) fn traps(functions: &[LinkedFunction<'_>], places: &[Place]) -> Vec<u
     let counts = functions.iter().map(|function| function.function.stencil().trap_count());
     encode(
         counts,
-        |function, skip, _, take| {
+        |function, part, _, entries| {
             let start = places[function].start;
             let traps = functions[function].function.stencil().traps();
-            for trap in traps.skip(skip) {
-                if !take((start + trap.offset, trap.code)) {
-                    break;
-                }
-            }
+            let traps = traps.skip(part.start).take(part.len());
+            entries.extend(traps.map(|trap| (start + trap.offset, trap.code)));
         },
         |block, body| {
             let default = most_common(block);
@@ -64,14 +62,11 @@ pub(super) fn address_map(functions: &[LinkedFunction<'_>], places: &[Place]) ->
     let counts = functions.iter().map(|function| function.function.stencil().mapped_count());
     encode(
         counts,
-        |function, skip, offsets, take| {
+        |function, part, offsets, entries| {
             let start = places[function].start;
             let sources = functions[function].function.sources(offsets);
-            for (offset, input) in sources.skip(skip) {
-                if !take((start + offset, input)) {
-                    break;
-                }
-            }
+            let sources = sources.skip(part.start).take(part.len());
+            entries.extend(sources.map(|(offset, input)| (start + offset, input)));
         },
         |block, body| {
             let mut last_offset = block[0].0;
@@ -103,17 +98,18 @@ fn put_sleb128(out: &mut Vec<u8>, mut value: i64) {
     }
 }
 
+/// What a thread made: for each block its first offset and the position of its
+/// body, and the bodies.
+type EncodedRun = (Vec<(u32, u32)>, Vec<u8>);
+
 /// Encodes entries in blocks. `counts` has the number of entries of each
-/// function; `entries` gives the entries of one function from a place on, until
-/// told to stop; `body` writes one block.
-fn encode<T: Copy + Send>(
+/// function; `entries` adds a part of one function's entries to a list; `body`
+/// writes one block.
+fn encode<T: FirstOffset>(
     counts: impl Iterator<Item = u32>,
-    entries: impl Fn(usize, usize, &mut Vec<u32>, &mut dyn FnMut(T) -> bool) + Sync,
+    entries: impl Fn(usize, Range<usize>, &mut Vec<u32>, &mut Vec<T>) + Sync,
     body: impl Fn(&[T], &mut Vec<u8>) + Sync,
-) -> Vec<u8>
-where
-    T: FirstOffset,
-{
+) -> Vec<u8> {
     // starts[i]: how many entries are before those of function i.
     let mut starts = vec![0_usize];
     for count in counts {
@@ -121,42 +117,28 @@ where
     }
     let total = starts[starts.len() - 1];
     let blocks = total.div_ceil(BLOCK_ENTRIES);
+    let encode_run = |first_block: usize| -> EncodedRun {
+        let from = first_block * BLOCK_ENTRIES;
+        let to = ((first_block + RUN_BLOCKS) * BLOCK_ENTRIES).min(total);
+        let mut list: Vec<T> = Vec::with_capacity(to - from);
+        let mut working_memory = Vec::new();
+        let mut function = starts.partition_point(|start| *start <= from) - 1;
+        while list.len() < to - from {
+            let skipped = from.saturating_sub(starts[function]);
+            let end = to.min(starts[function + 1]) - starts[function];
+            entries(function, skipped..end, &mut working_memory, &mut list);
+            function += 1;
+        }
+        let mut index = Vec::with_capacity(RUN_BLOCKS);
+        let mut bodies = Vec::with_capacity((to - from) * 3);
+        for block in list.chunks(BLOCK_ENTRIES) {
+            index.push((block[0].first_offset(), bodies.len() as u32));
+            body(block, &mut bodies);
+        }
+        (index, bodies)
+    };
     let runs: Vec<usize> = (0..blocks).step_by(RUN_BLOCKS).collect();
-    let encoded: Vec<(Vec<(u32, u32)>, Vec<u8>)> = runs
-        .into_par_iter()
-        .map(|first_block| {
-            let from = first_block * BLOCK_ENTRIES;
-            let to = ((first_block + RUN_BLOCKS) * BLOCK_ENTRIES).min(total);
-            let mut index = Vec::with_capacity(RUN_BLOCKS);
-            let mut bodies = Vec::with_capacity((to - from) * 3);
-            let mut block: Vec<T> = Vec::with_capacity(BLOCK_ENTRIES);
-            let mut working_memory = Vec::new();
-            let mut left = to - from;
-            let mut seal = |block: &mut Vec<T>| {
-                if let Some(first) = block.first() {
-                    index.push((first.first_offset(), bodies.len() as u32));
-                    body(block, &mut bodies);
-                    block.clear();
-                }
-            };
-            let mut function = starts.partition_point(|start| *start <= from) - 1;
-            let mut skip = from - starts[function];
-            while left > 0 {
-                entries(function, skip, &mut working_memory, &mut |entry| {
-                    block.push(entry);
-                    left -= 1;
-                    if block.len() == BLOCK_ENTRIES {
-                        seal(&mut block);
-                    }
-                    left > 0
-                });
-                function += 1;
-                skip = 0;
-            }
-            seal(&mut block);
-            (index, bodies)
-        })
-        .collect();
+    let encoded: Vec<EncodedRun> = runs.into_par_iter().map(encode_run).collect();
     let bodies_len: usize = encoded.iter().map(|(_, bodies)| bodies.len()).sum();
     let mut section = Vec::with_capacity(8 + blocks * 8 + bodies_len);
     section.extend_from_slice(&(total as u32).to_le_bytes());
@@ -176,11 +158,11 @@ where
 }
 
 /// An entry knows the code offset by which its block is found.
-trait FirstOffset {
+trait FirstOffset: Copy + Send {
     fn first_offset(&self) -> u32;
 }
 
-impl<T> FirstOffset for (u32, T) {
+impl<T: Copy + Send> FirstOffset for (u32, T) {
     fn first_offset(&self) -> u32 {
         self.0
     }

@@ -322,10 +322,12 @@ impl Encoder<'_, '_> {
         self.heap_type(ty);
     }
 
+    #[expect(clippy::wrong_self_convention, reason = "named as the operators' immediates are")]
     fn from_ref_type(&mut self, ty: RefType) {
         self.value_type(ValType::Ref(ty));
     }
 
+    #[expect(clippy::wrong_self_convention, reason = "named as the operators' immediates are")]
     fn to_ref_type(&mut self, ty: RefType) {
         self.value_type(ValType::Ref(ty));
     }
