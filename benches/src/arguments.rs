@@ -11,6 +11,7 @@ pub const ROLE_FLAG: &str = "--role";
 ///
 /// Give a release B of the module A to see what a cache filled by A does for B.
 /// Runs are interleaved; every output is compared with stock's, byte for byte.
+/// Files are kept in a directory under TMPDIR, and removed at the end.
 #[derive(Debug, Parser)]
 #[command(name = "compare", disable_help_subcommand = true)]
 pub struct Arguments {

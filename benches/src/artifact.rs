@@ -16,17 +16,22 @@ const COMPARE_BYTES: usize = 64 << 10;
 ///
 /// If the directory cannot be written.
 pub fn write<'a>(path: &Path, parts: impl IntoIterator<Item = &'a [u8]>) -> Result<()> {
-    let cannot = || format!("cannot write {}", path.display());
+    let mut parts = parts.into_iter();
+    write_with(path, |file| Ok(parts.try_for_each(|part| file.write_all(part))?))
+        .with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// The same, of what `put` writes.
+///
+/// # Errors
+///
+/// If the directory cannot be written, or `put` fails.
+pub fn write_with<T>(path: &Path, put: impl FnOnce(&mut File) -> Result<T>) -> Result<T> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let temporary = path.with_file_name(format!(".{name}.{}.tmp", std::process::id()));
-    let put = || -> std::io::Result<()> {
-        let mut file = File::create_new(&temporary)?;
-        for part in parts {
-            file.write_all(part)?;
-        }
-        std::fs::rename(&temporary, path)
-    };
-    put().with_context(cannot)
+    let value = put(&mut File::create_new(&temporary)?)?;
+    std::fs::rename(&temporary, path)?;
+    Ok(value)
 }
 
 /// The offset of the first byte in which two files differ; `None` if they are

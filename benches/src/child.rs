@@ -48,21 +48,25 @@ pub fn run(command: &mut Command) -> Result<Finished> {
         let said = said.trim();
         bail!("{program} failed ({status}): {}", if said.is_empty() { "no message" } else { said });
     }
-    Ok(Finished {
-        wall,
-        cpu: time(usage.ru_utime) + time(usage.ru_stime),
-        peak_rss_bytes: resident_bytes(&usage),
-        stdout,
-    })
+    Ok(Finished { wall, cpu: cpu(&usage), peak_rss_bytes: resident_bytes(&usage), stdout })
 }
 
 /// This process's own largest resident set, in bytes: the smallest figure that a
 /// child can have.
 pub fn own_peak_rss_bytes() -> u64 {
+    resident_bytes(&own_usage())
+}
+
+/// User and system time of all threads of this process so far.
+pub fn own_cpu() -> Duration {
+    cpu(&own_usage())
+}
+
+fn own_usage() -> libc::rusage {
     let mut usage = no_usage();
     // SAFETY: `usage` is a valid place for one `rusage`.
     unsafe { libc::getrusage(libc::RUSAGE_SELF, &raw mut usage) };
-    resident_bytes(&usage)
+    usage
 }
 
 fn wait(process: u32) -> Result<(ExitStatus, libc::rusage)> {
@@ -92,6 +96,10 @@ fn resident_bytes(usage: &libc::rusage) -> u64 {
     // Linux counts in KiB, macOS in bytes.
     let unit = if cfg!(target_os = "macos") { 1 } else { 1024 };
     u64::try_from(usage.ru_maxrss).unwrap_or(0) * unit
+}
+
+fn cpu(usage: &libc::rusage) -> Duration {
+    time(usage.ru_utime) + time(usage.ru_stime)
 }
 
 fn time(time: libc::timeval) -> Duration {

@@ -46,7 +46,9 @@ pub fn run(args: &CompileArgs, started: Instant) -> Result<Exit, Failure> {
     let report = report?;
     unfinished.finish()?;
 
-    let rate = cache.disk().map(|disk| Rate::of(disk.dir(), &report.fingerprint));
+    // A directory that something is wrong with is left alone.
+    let sound = cache.disk().filter(|disk| disk.problems().is_empty());
+    let rate = sound.map(|disk| Rate::of(disk.dir(), &report.fingerprint));
     let outcome = Outcome {
         input: &input,
         output: &output.name,

@@ -1,6 +1,8 @@
 //! Configurations that the key does not cover: everything is compiled, without
 //! the cache, and linked by Wasmtime's own code.
 
+mod inline;
+
 use crate::codegen;
 use crate::compiler::Backend;
 use crate::cwasm;
@@ -11,7 +13,7 @@ use rayon::prelude::*;
 use std::any::Any;
 use std::collections::{BTreeMap, BTreeSet};
 use wasmtime_environ::{
-    CompiledFunctionBody, CompiledFunctionsTableBuilder, FilePos, FuncKey, ObjectBuilder,
+    CompiledFunctionBody, CompiledFunctionsTableBuilder, FilePos, FuncKey, Inlining, ObjectBuilder,
 };
 
 type Compiled = (String, FuncKey, Box<dyn Any + Send + Sync>);
@@ -66,16 +68,27 @@ pub(crate) fn compile<'a>(
     cwasm::finish(input, backend, object, table.finish())
 }
 
+/// Compiles the pieces, with inlining if it is on.
 fn generate_all(
     input: &Input<'_>,
     backend: &Backend,
     keys: &[FuncKey],
 ) -> Result<BTreeMap<FuncKey, CompiledFunctionBody>, CompileError> {
-    let generate = |key: &FuncKey| {
-        let symbol = pieces::symbol(input, *key);
-        Ok((*key, codegen::generate(input, backend, *key, &symbol)?))
+    let tunables = &backend.settings.tunables;
+    let translate =
+        |key: &FuncKey| codegen::translate(input, backend, *key, &pieces::symbol(input, *key));
+    let mut bodies: Vec<CompiledFunctionBody> =
+        keys.par_iter().with_max_len(1).map(translate).collect::<Result<_, CompileError>>()?;
+    if tunables.inlining != Inlining::No
+        && let Some(compiler) = backend.compiler.inlining_compiler()
+    {
+        bodies = inline::inline_all(input, tunables, compiler, keys, bodies)?;
+    }
+    let finish = |(key, mut body): (&FuncKey, CompiledFunctionBody)| {
+        codegen::finish(input, backend, *key, &pieces::symbol(input, *key), &mut body)?;
+        Ok((*key, body))
     };
-    keys.par_iter().with_max_len(1).map(generate).collect()
+    keys.par_iter().zip(bodies).with_max_len(1).map(finish).collect()
 }
 
 fn needed_builtins(

@@ -98,18 +98,29 @@ pub(crate) fn generate(
     symbol: &str,
 ) -> Result<CompiledFunctionBody, CompileError> {
     let mut compiled = translate(input, backend, key, symbol)?;
+    finish(input, backend, key, symbol, &mut compiled)?;
+    Ok(compiled)
+}
+
+/// The second half of [`generate`]: from Cranelift's IR to machine code.
+pub(crate) fn finish(
+    input: &Input<'_>,
+    backend: &Backend,
+    key: FuncKey,
+    symbol: &str,
+    compiled: &mut CompiledFunctionBody,
+) -> Result<(), CompileError> {
     let body = match key {
         FuncKey::DefinedWasmFunction(module, function) => {
             Some(input.bodies[module][function].body.clone())
         }
         _ => None,
     };
-    if let Some(compiler) = backend.compiler.inlining_compiler() {
-        compiler.finish_compiling(&mut compiled, body, symbol).map_err(|error| {
-            CompileError::Codegen { symbol: symbol.to_owned(), message: format!("{error:#}") }
-        })?;
-    }
-    Ok(compiled)
+    let Some(compiler) = backend.compiler.inlining_compiler() else { return Ok(()) };
+    compiler.finish_compiling(compiled, body, symbol).map_err(|error| CompileError::Codegen {
+        symbol: symbol.to_owned(),
+        message: format!("{error:#}"),
+    })
 }
 
 /// The first half of [`generate`]: to Cranelift's IR.

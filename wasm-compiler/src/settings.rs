@@ -188,7 +188,10 @@ impl Settings {
         }
         let engine = wasmtime::Engine::new(&config).map_err(|error| {
             let target = options.target.as_deref().unwrap_or("this machine");
-            SettingsError::Refused(format!("settings refused for {target}: {error:#}"))
+            let flags = options.cranelift.iter().map(|(name, value)| format!(" {name}={value}"));
+            let flags: String = flags.collect();
+            let with = if flags.is_empty() { "" } else { " with" };
+            SettingsError::Refused(format!("settings refused for {target}{with}{flags}: {error:#}"))
         })?;
         let mut settings = Self::from_engine(&engine)?;
         for (name, value) in &options.cranelift {

@@ -4,17 +4,13 @@
 use crate::artifact;
 use crate::roles::{is_component, ms_since, read};
 use anyhow::{Context as _, Result};
-use cache_client::{CACHE_BYTES_DEFAULT, DiskConfig, DiskStore, MemoryStore, TieredStore};
+use cache_client::{DiskConfig, DiskStore};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 use stencil::CacheStore;
 use wasm_compiler::{Compiler, NoCache, Options, Report, Settings};
-
-/// Of the memory tier, in bytes; the command's own default.
-const MEMORY_BYTES_MAX: u64 = 1 << 30;
 
 /// That part of the `--json` object of `stencil compile` which is shown.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -57,27 +53,23 @@ pub(crate) fn play(input: &Path, output: &Path, cache_dir: Option<&Path>) -> Res
     is_component(&wasm, input)?;
     let compiler = Compiler::new(Settings::from_options(&Options::default())?)?;
     let store = store(cache_dir);
-    let (cwasm, report) = compiler
-        .compile(&wasm, &*store)
-        .with_context(|| format!("cannot compile {}", input.display()))?;
-    let write = Instant::now();
-    artifact::write(output, [cwasm.as_slice()])?;
-    let write_ms = ms_since(write);
-    Ok(OursReport::new(&report, write_ms, ms_since(start)))
+    let report =
+        artifact::write_with(output, |file| Ok(compiler.compile_to(&wasm, &*store, file)?))
+            .with_context(|| format!("cannot compile {}", input.display()))?;
+    Ok(OursReport::new(&report, ms_since(start)))
 }
 
-/// The tiers of a command with this cache directory.
+/// The store of a command with this cache directory: the disk alone, since one
+/// compile looks up each key once.
 pub fn store(cache_dir: Option<&Path>) -> Box<dyn CacheStore> {
-    let Some(directory) = cache_dir else {
-        return Box::new(NoCache);
-    };
-    let disk =
-        DiskStore::open(DiskConfig { dir: directory.to_owned(), size_max: CACHE_BYTES_DEFAULT });
-    Box::new(TieredStore::new(vec![Arc::new(MemoryStore::new(MEMORY_BYTES_MAX)), Arc::new(disk)]))
+    match cache_dir {
+        Some(directory) => Box::new(DiskStore::open(DiskConfig::new(directory))),
+        None => Box::new(NoCache),
+    }
 }
 
 impl OursReport {
-    fn new(report: &Report, write_ms: f64, wall_ms: f64) -> Self {
+    fn new(report: &Report, wall_ms: f64) -> Self {
         let ms = |time: Duration| time.as_secs_f64() * 1e3;
         let stages = &report.stages;
         let stages_ms = [
@@ -87,10 +79,14 @@ impl OursReport {
             ("codegen", ms(stages.codegen)),
             ("finalize", ms(stages.finalize)),
             ("link", ms(stages.link)),
-            ("write", write_ms),
+            ("write", ms(stages.write)),
+            ("publish", ms(stages.publish)),
         ];
-        let hits =
-            [("memory", report.hits.memory), ("disk", report.hits.disk), ("remote", report.hits.remote)];
+        let hits = [
+            ("memory", report.hits.memory),
+            ("disk", report.hits.disk),
+            ("remote", report.hits.remote),
+        ];
         Self {
             functions: report.functions,
             lookups: report.lookups,

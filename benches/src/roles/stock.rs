@@ -38,6 +38,6 @@ pub(crate) fn compile(engine: &Engine, wasm: &[u8], input: &Path) -> Result<Vec<
         engine.precompile_module(wasm)
     };
     cwasm
-        .map_err(anyhow::Error::from_boxed_wasmtime)
+        .map_err(anyhow::Error::from)
         .with_context(|| format!("Wasmtime cannot compile {}", input.display()))
 }

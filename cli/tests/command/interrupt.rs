@@ -1,0 +1,55 @@
+//! Ctrl-C and SIGTERM: the program ends with its code and leaves nothing behind.
+
+use crate::sandbox::{Sandbox, ledger};
+use std::fs;
+use std::process::Stdio;
+use std::time::Duration;
+
+fn interrupted_after(sandbox: &Sandbox, delay: Duration, signal: &str) -> Option<i32> {
+    let mut command = sandbox.command();
+    command.args(["compile", &ledger(), "-o", "o.cwasm", "--no-cache"]);
+    let mut child = command.stderr(Stdio::null()).spawn().unwrap();
+    std::thread::sleep(delay);
+    let kill = format!("kill -{signal} {}", child.id());
+    std::process::Command::new("sh").args(["-c", &kill]).status().unwrap();
+    child.wait().unwrap().code()
+}
+
+#[test]
+fn nothing_is_left_behind_at_any_time() {
+    let sandbox = Sandbox::new();
+    sandbox.write("o.cwasm", "old");
+    let mut interrupted = 0;
+    for step in 0..24 {
+        let signal = if step % 2 == 0 { "INT" } else { "TERM" };
+        match interrupted_after(&sandbox, Duration::from_millis(step * 20), signal) {
+            Some(130) => {
+                interrupted += 1;
+                assert_eq!(fs::read(sandbox.path("o.cwasm")).unwrap(), b"old");
+            }
+            // It was done before, or not yet watching.
+            Some(0) => drop(sandbox.write("o.cwasm", "old")),
+            None => assert_eq!(fs::read(sandbox.path("o.cwasm")).unwrap(), b"old"),
+            other => panic!("exit code {other:?}"),
+        }
+        assert_eq!(sandbox.names(), ["o.cwasm"]);
+    }
+    assert!(interrupted > 0, "no compile was interrupted");
+}
+
+#[test]
+fn a_cache_survives_an_interrupt() {
+    let sandbox = Sandbox::new();
+    for step in 1..8 {
+        let mut command = sandbox.command();
+        command.args(["compile", &ledger(), "-o", "o.cwasm"]).stderr(Stdio::null());
+        let mut child = command.spawn().unwrap();
+        std::thread::sleep(Duration::from_millis(step * 60));
+        let kill = format!("kill -INT {}", child.id());
+        std::process::Command::new("sh").args(["-c", &kill]).status().unwrap();
+        child.wait().unwrap();
+    }
+    sandbox.run(&["compile", &ledger(), "-o", "o.cwasm"]).done();
+    let warm = sandbox.run(&["compile", &ledger(), "-o", "o.cwasm"]).done();
+    assert!(warm.stderr.contains("100 % hits"), "{}", warm.stderr);
+}

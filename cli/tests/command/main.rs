@@ -1,0 +1,9 @@
+//! The built `stencil` command, on real files, as a user runs it.
+
+mod sandbox;
+
+mod bad_input;
+mod cache_faults;
+mod commands;
+mod compile;
+mod interrupt;
