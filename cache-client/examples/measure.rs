@@ -20,10 +20,7 @@ fn new_entry(n: u64, random: &mut SmallRng) -> Result<NewEntry, Box<dyn Error>> 
     let key = CacheKey::from_bytes(*Fingerprint::of([("entry", &n.to_le_bytes()[..])]).as_bytes());
     let mut code = vec![0; random.random_range(500..6000)];
     random.fill(code.as_mut_slice());
-    let stencil = StencilBuilder {
-        code,
-        ..StencilBuilder::default()
-    };
+    let stencil = StencilBuilder::new(code, 1, 0, 0);
     let bytes = entry::seal(&key, &stencil)?;
     Ok(NewEntry { key, bytes })
 }
@@ -70,7 +67,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut keys: Vec<CacheKey> = entries.iter().map(|entry| entry.key).collect();
     let module = keys.get(..MODULE_ENTRIES).unwrap_or_default().to_vec();
     let absent: Vec<_> = (ENTRIES..ENTRIES + MODULE_ENTRIES as u64)
-        .map(|n| CacheKey::from_bytes(*Fingerprint::of([("entry", &n.to_le_bytes()[..])]).as_bytes()))
+        .map(|n| {
+            CacheKey::from_bytes(*Fingerprint::of([("entry", &n.to_le_bytes()[..])]).as_bytes())
+        })
         .collect();
     keys.shuffle(&mut random);
 

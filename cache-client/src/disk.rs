@@ -205,7 +205,13 @@ impl DiskStore {
             heal::replace(dir, heal::newest(dir)?)
         };
         *state = State::Closed;
-        clear().map_err(|error| self.note(&error))
+        let mut attempt = 1;
+        loop {
+            match clear() {
+                Err(error) if attempt < ATTEMPTS_MAX && error.is_absence() => attempt += 1,
+                cleared => return cleared.map_err(|error| self.note(&error)),
+            }
+        }
     }
 
     /// Runs an operation on the file if there is one, without making one.
@@ -364,14 +370,29 @@ impl CacheStore for DiskStore {
         if keys.is_empty() {
             return Vec::new();
         }
-        let generation = match self.generation() {
-            Ok(Opened { generation, healed: None }) => generation,
-            Ok(Opened { healed: Some(reason), .. }) | Err(reason) => return missed(reason),
+        let mut attempt = 0;
+        let (generation, answers) = loop {
+            attempt += 1;
+            let generation = match self.generation() {
+                Ok(Opened { generation, healed: None }) => generation,
+                Ok(Opened { healed: Some(reason), .. }) | Err(reason) => return missed(reason),
+            };
+            let answers = read::lookup(&generation, keys);
+            // Another process replaced the file, or deleted the directory.
+            let again = answers.failure.is_some() && !generation.is_in_place();
+            if !again || attempt == ATTEMPTS_MAX {
+                break (generation, answers);
+            }
         };
-        let answers = read::lookup(&generation, keys);
         self.touch(&generation, answers.uses);
+        let damaged = |answer: &Lookup| match answer {
+            Lookup::Hit(..) | Lookup::Miss(MissReason::Absent) => None,
+            Lookup::Miss(reason) => Some(*reason),
+        };
         if let Some(error) = answers.failure {
             self.give_up(&generation, error);
+        } else if let Some(reason) = answers.lookups.iter().find_map(damaged) {
+            self.note(&DiskError::Entries { path: generation.path.clone(), reason });
         }
         answers.lookups
     }
@@ -382,7 +403,7 @@ impl CacheStore for DiskStore {
         let admitted = publisher.admit(entries, &mut summary);
         let mut left = admitted.as_slice();
         let mut failure = MissReason::Io;
-        for _ in 0..ATTEMPTS_MAX {
+        for attempt in 1..=ATTEMPTS_MAX {
             if left.is_empty() {
                 break;
             }
@@ -396,8 +417,11 @@ impl CacheStore for DiskStore {
             let Err(error) = publisher.publish(&generation, &mut left, &mut summary) else {
                 break;
             };
-            // A new file may do what a damaged or a lost one did not.
-            let again = error.is_damage() || !generation.is_in_place();
+            // A new file may do what a lost or a damaged one did not.
+            if attempt < ATTEMPTS_MAX && !generation.is_in_place() {
+                continue;
+            }
+            let again = error.is_damage();
             failure = self.give_up(&generation, error);
             if !again {
                 break;

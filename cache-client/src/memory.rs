@@ -5,7 +5,8 @@
 //!
 //! Entries are kept as they were given, without a copy. One that is a slice of
 //! a larger buffer (the disk tier hands out slices of what it read) keeps the
-//! whole buffer alive, at most about twice its own size.
+//! whole buffer alive: at most about twice what was asked for together, but up
+//! to a whole chunk for an entry that outlives its neighbours.
 
 use lru::LruCache;
 use std::borrow::Cow;

@@ -27,6 +27,10 @@ pub(crate) enum DiskError {
     File { path: PathBuf, source: io::Error },
     #[error("cache file {path} is damaged: {found}", path = path.display())]
     Damaged { path: PathBuf, found: String },
+    #[error(
+        "cache file {path} has damaged entries ({reason}); they are not used, and replaced when they are published again", path = path.display()
+    )]
+    Entries { path: PathBuf, reason: MissReason },
     #[error("cache file {path} has format {got} where this program's has {expected}", path = path.display())]
     Version { path: PathBuf, got: i64, expected: i64 },
     #[error(
@@ -58,6 +62,10 @@ impl DiskError {
         Self::File { path, source }
     }
 
+    pub(crate) fn gone(path: &Path) -> Self {
+        Self::file(path, io::ErrorKind::NotFound.into())
+    }
+
     pub(crate) fn damaged(path: &Path, found: String) -> Self {
         let path = path.to_owned();
         Self::Damaged { path, found }
@@ -76,6 +84,9 @@ impl DiskError {
         let found = source.to_string();
         match code {
             ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => Self::Busy { path, waited },
+            // A damaged page number lies beyond the largest that is allowed,
+            // which SQLite also reports as a full disk.
+            ErrorCode::DiskFull if disk_has_room(&path) => Self::Damaged { path, found },
             ErrorCode::DiskFull => Self::Full { path, source },
             ErrorCode::SystemIoFailure if extended == ffi::SQLITE_IOERR_SHORT_READ => {
                 Self::Damaged { path, found }
@@ -100,6 +111,7 @@ impl DiskError {
         match self {
             Self::OtherOwner { .. } | Self::OthersMayWrite { .. } => MissReason::Untrusted,
             Self::Damaged { .. } => MissReason::Corrupt,
+            Self::Entries { reason, .. } => *reason,
             Self::Version { .. } => MissReason::Version,
             Self::Busy { .. } => MissReason::Busy,
             Self::Full { .. } | Self::Bound { .. } => MissReason::Full,
@@ -124,6 +136,15 @@ impl DiskError {
             _ => false,
         }
     }
+}
+
+/// Far more than one transaction needs: with so much room left, it was not the
+/// disk that was full.
+const DISK_ROOM_BYTES: u64 = 256 << 20;
+
+fn disk_has_room(path: &Path) -> bool {
+    rustix::fs::statvfs(path)
+        .is_ok_and(|disk| disk.f_bavail.saturating_mul(disk.f_frsize) >= DISK_ROOM_BYTES)
 }
 
 fn is_write(extended: i32) -> bool {

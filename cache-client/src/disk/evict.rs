@@ -4,7 +4,7 @@
 //! before entries are written, and the pages of what was evicted are used
 //! again.
 
-use crate::disk::chunk::{ChunkId, Directory};
+use crate::disk::chunk::{CHUNK_BYTES, ChunkId, Directory};
 use crate::disk::generation::WriteError;
 use crate::disk::schema::{PAGE_BYTES, pages_in};
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior};
@@ -17,8 +17,11 @@ const CHUNKS_PER_TRANSACTION: u64 = 64;
 const PAGES_PER_TRANSACTION: u64 = 512;
 
 /// Pages that a transaction may need besides those of its data: splits on every
-/// level of every table.
+/// level of every table, and SQLite's own map of pages.
 const SPARE_PAGES: u64 = 16;
+/// Pages that a transaction may evict beyond what it needs, while the file is
+/// larger than a limit that was lowered: others wait for as long as this takes.
+const EXCESS_PAGES_MAX: u64 = 2048;
 /// Bytes that an entry takes in the index and in its directory, with room for
 /// half-empty pages.
 const ENTRY_OVERHEAD_BYTES: u64 = 64;
@@ -52,21 +55,47 @@ pub(crate) struct Evicted {
 }
 
 /// Evicts until `entries` more entries of `bytes` bytes in all fit in.
+///
+/// In a file that is far larger than the limit, each transaction evicts a part
+/// of the excess. Those pages are used before the file grows.
 pub(crate) fn make_room(
     transaction: &Transaction<'_>,
     entries: u64,
     bytes: u64,
     size_max: u64,
 ) -> Result<(), WriteError> {
+    // Each chunk leaves up to one page partly empty.
+    let chunks = 1 + bytes / CHUNK_BYTES as u64;
     let needed = bytes + entries * ENTRY_OVERHEAD_BYTES;
-    let needed = needed.div_ceil(u64::from(PAGE_BYTES)) + SPARE_PAGES;
+    let needed = needed.div_ceil(u64::from(PAGE_BYTES)) + chunks + SPARE_PAGES;
+    let enough = Pages::of(transaction)?.used().saturating_sub(needed + EXCESS_PAGES_MAX);
+    let target = pages_in(size_max).max(enough + needed);
     let mut evicted = Evicted::default();
-    while Pages::of(transaction)?.used() + needed > pages_in(size_max) {
+    while Pages::of(transaction)?.used() + needed > target {
         if !evict_oldest(transaction, &mut evicted)? {
             return Err(WriteError::NoRoom);
         }
     }
     Ok(())
+}
+
+/// The last line of defence of the size limit, before a commit: nothing is
+/// written to the file until then. A file that was larger may stay so, but does
+/// not grow.
+pub(crate) fn check_size(
+    transaction: &Transaction<'_>,
+    size_max: u64,
+    pages_before: u64,
+) -> Result<(), WriteError> {
+    if page_count(transaction)? > pages_in(size_max).max(pages_before) {
+        return Err(WriteError::NoRoom);
+    }
+    Ok(())
+}
+
+/// The size of the file in pages.
+pub(crate) fn page_count(connection: &Connection) -> rusqlite::Result<u64> {
+    Ok(Pages::of(connection)?.all)
 }
 
 /// Evicts until all entries take at most `size_max` bytes, and gives the room
@@ -104,7 +133,10 @@ pub(crate) fn shrink(
         if step == 0 {
             return Ok(());
         }
-        connection.execute_batch(&format!("PRAGMA incremental_vacuum({step})"))?;
+        let mut give_back = connection.prepare(&format!("PRAGMA incremental_vacuum({step})"))?;
+        let mut given_back = give_back.query([])?;
+        // It gives one page back for each row that is asked for.
+        while given_back.next()?.is_some() {}
         if Pages::of(connection)?.all == pages.all {
             return Ok(());
         }

@@ -60,9 +60,16 @@ pub(crate) fn list(dir: &Path) -> Result<Vec<GenerationNumber>, DiskError> {
 
 /// A file's identity while it exists, whatever its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct FileId {
+pub(crate) struct FileId {
     device: u64,
     inode: u64,
+}
+
+impl FileId {
+    /// Whether it is this file that `path` names.
+    pub(crate) fn is_at(self, path: &Path) -> bool {
+        fs::symlink_metadata(path).is_ok_and(|found| Self::from(found) == self)
+    }
 }
 
 impl From<fs::Metadata> for FileId {
@@ -84,16 +91,18 @@ impl Generation {
     /// Opens one of the directory's files and checks that it is ours.
     pub(crate) fn open(dir: &Path, number: GenerationNumber) -> Result<Self, DiskError> {
         let path = dir.join(number.file_name());
-        let file = directory::check_file(&path)?.into();
-        let reader = schema::reader(&path)?;
+        let file = FileId::from(directory::check_file(&path)?);
+        let reader = schema::reader(&path).map_err(|error| match file.is_at(&path) {
+            true => error,
+            false => DiskError::gone(&path),
+        })?;
         Ok(Self { number, path, file, readers: Mutex::new(vec![reader]), writer: Mutex::new(None) })
     }
 
     /// Whether the file is still the one that was opened: the cache directory
     /// may be deleted, and the file replaced, at any time.
     pub(crate) fn is_in_place(&self) -> bool {
-        let found = fs::symlink_metadata(&self.path).map(FileId::from);
-        found.is_ok_and(|found| found == self.file)
+        self.file.is_at(&self.path)
     }
 
     /// Lends a connection that only reads. It is not taken back after a failure,

@@ -8,7 +8,7 @@
 //!   see the same damage one makes the new file and the others find it.
 
 use crate::disk::error::DiskError;
-use crate::disk::generation::{self, COMPANIONS, GenerationNumber};
+use crate::disk::generation::{self, COMPANIONS, FileId, GenerationNumber};
 use crate::disk::schema;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::os::unix::fs::OpenOptionsExt;
@@ -83,8 +83,12 @@ fn make(dir: &Path, number: GenerationNumber) -> Result<GenerationNumber, DiskEr
     let mut options = OpenOptions::new();
     options.write(true).create_new(true).mode(FILE_MODE);
     let made = options.open(&unfinished);
-    made.map_err(|source| DiskError::directory(dir, source))?;
-    schema::create(&unfinished)?;
+    let made = made.and_then(|file| file.metadata());
+    let file = FileId::from(made.map_err(|source| DiskError::directory(dir, source))?);
+    schema::create(&unfinished).map_err(|error| match file.is_at(&unfinished) {
+        true => error,
+        false => DiskError::gone(&unfinished),
+    })?;
     // A companion of an earlier file of this name is not ours to roll back.
     let name = number.file_name();
     for companion in COMPANIONS {
@@ -104,12 +108,16 @@ fn lock(dir: &Path) -> Result<File, DiskError> {
     }
     let mut options = OpenOptions::new();
     options.write(true).create(true).truncate(false).mode(FILE_MODE);
-    let opened = options.open(&path);
-    let file = opened.map_err(|source| DiskError::file(&path, source))?;
+    let failed = |source| DiskError::file(&path, source);
     let since = Instant::now();
     loop {
+        let file = options.open(&path).map_err(failed)?;
         match file.try_lock() {
-            Ok(()) => return Ok(file),
+            // A lock file that was deleted meanwhile keeps nobody out.
+            Ok(()) if file.metadata().is_ok_and(|m| FileId::from(m).is_at(&path)) => {
+                return Ok(file);
+            }
+            Ok(()) => {}
             Err(TryLockError::WouldBlock) if since.elapsed() < LOCK_WAIT_MAX => {
                 thread::sleep(LOCK_WAIT_STEP);
             }
@@ -117,7 +125,7 @@ fn lock(dir: &Path) -> Result<File, DiskError> {
                 let waited = LOCK_WAIT_MAX;
                 return Err(DiskError::Busy { path, waited });
             }
-            Err(TryLockError::Error(source)) => return Err(DiskError::file(&path, source)),
+            Err(TryLockError::Error(source)) => return Err(failed(source)),
         }
     }
 }

@@ -46,6 +46,9 @@ const ROW_BYTES_MAX: i32 = (stencil::entry::ENTRY_BYTES_MAX + (1 << 20)) as i32;
 const WRITE_CACHE_KIB: i32 = 16 << 10;
 const READ_CACHE_KIB: i32 = 2 << 10;
 
+/// More than any transaction writes.
+const PAGES_BEYOND_LIMIT: u64 = 64 << 10;
+
 const OBJECTS: [&str; 4] = [
     "CREATE TABLE entry (prefix INTEGER PRIMARY KEY, chunk INTEGER NOT NULL)",
     "CREATE TABLE chunk (id INTEGER PRIMARY KEY, used INTEGER NOT NULL, bytes INTEGER NOT NULL, directory BLOB NOT NULL)",
@@ -89,9 +92,10 @@ pub(crate) fn writer(
         // wrote, and after a loss of power the worst is a lost cache. Every
         // entry is checked at every read, and a damaged file is replaced.
         connection.pragma_update(None, "synchronous", "OFF")?;
-        // The last line of defence of the size limit; see `evict`.
-        let pages = i64::try_from(pages_in(size_max).max(1)).unwrap_or(i64::MAX);
-        let pages = pages.min(i64::from(u32::MAX - 1));
+        // Keeps a damaged page number from making the file grow to it. The size
+        // limit itself is kept by `evict`, well below this.
+        let pages = pages_in(size_max).saturating_add(PAGES_BEYOND_LIMIT);
+        let pages = i64::try_from(pages).unwrap_or(i64::MAX).min(i64::from(u32::MAX - 1));
         connection.pragma(None, "max_page_count", pages, |_| Ok(()))
     })
 }
@@ -113,12 +117,28 @@ fn connect(
     set_up: impl FnOnce(&Connection) -> rusqlite::Result<()>,
 ) -> Result<Connection, DiskError> {
     let failed = |error| DiskError::sqlite(path, wait_max, error);
-    let mut connection = Connection::open_with_flags(path, flags()).map_err(failed)?;
+    let mut waiting = Waiting::default();
+    // Not a busy handler: in exclusive mode SQLite keeps its shared lock while
+    // it waits, so two that find an interrupted commit would each wait for the
+    // other to go away. Here each one closes the file before it waits.
+    let mut connection = loop {
+        match open_checked(path, wait_max) {
+            Err(DiskError::Busy { .. }) if waiting.wait(wait_max) => {}
+            opened => break opened?,
+        }
+    };
     wait_at_most(&mut connection, wait_max).map_err(failed)?;
+    set_up(&connection).map_err(failed)?;
+    Ok(connection)
+}
+
+fn open_checked(path: &Path, wait_max: Duration) -> Result<Connection, DiskError> {
+    let failed = |error| DiskError::sqlite(path, wait_max, error);
+    let connection = Connection::open_with_flags(path, flags()).map_err(failed)?;
+    connection.busy_timeout(Duration::ZERO).map_err(failed)?;
     let limit = connection.set_limit(Limit::SQLITE_LIMIT_LENGTH, ROW_BYTES_MAX);
     limit.map_err(failed)?;
     check(&connection, path, wait_max)?;
-    set_up(&connection).map_err(failed)?;
     Ok(connection)
 }
 
@@ -173,18 +193,33 @@ fn check(connection: &Connection, path: &Path, wait_max: Duration) -> Result<(),
 
 /// Waits in small steps: SQLite's own handler soon sleeps longer than a whole
 /// commit takes.
-fn wait_at_most(connection: &mut Connection, wait_max: Duration) -> rusqlite::Result<()> {
-    const STEP_MIN: Duration = Duration::from_micros(200);
-    const STEPS_PER_DOUBLING: u32 = 8;
-    const DOUBLINGS_MAX: u32 = 5;
-    let mut since = Instant::now();
-    connection.busy_handler(Some(move |count: i32| {
-        if count == 0 {
-            since = Instant::now();
-        }
+#[derive(Default)]
+struct Waiting {
+    since: Option<Instant>,
+    steps: u32,
+}
+
+impl Waiting {
+    /// Sleeps for a step; false if `wait_max` was over before.
+    fn wait(&mut self, wait_max: Duration) -> bool {
+        const STEP_MIN: Duration = Duration::from_micros(200);
+        const STEPS_PER_DOUBLING: u32 = 8;
+        const DOUBLINGS_MAX: u32 = 5;
+        let since = *self.since.get_or_insert_with(Instant::now);
         let left = wait_max.saturating_sub(since.elapsed());
-        let doublings = (count.unsigned_abs() / STEPS_PER_DOUBLING).min(DOUBLINGS_MAX);
+        let doublings = (self.steps / STEPS_PER_DOUBLING).min(DOUBLINGS_MAX);
+        self.steps += 1;
         thread::sleep((STEP_MIN * (1 << doublings)).min(left));
         !left.is_zero()
+    }
+}
+
+fn wait_at_most(connection: &mut Connection, wait_max: Duration) -> rusqlite::Result<()> {
+    let mut waiting = Waiting::default();
+    connection.busy_handler(Some(move |count: i32| {
+        if count == 0 {
+            waiting = Waiting::default();
+        }
+        waiting.wait(wait_max)
     }))
 }

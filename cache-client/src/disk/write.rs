@@ -100,11 +100,13 @@ impl Publisher {
         let mut summary = PublishSummary::default();
         let new = without_stored(&transaction, batch, &mut summary)?;
         if !new.is_empty() {
+            let pages = evict::page_count(&transaction)?;
             let bytes = new.iter().map(|entry| entry.bytes.len() as u64).sum();
             evict::make_room(&transaction, new.len() as u64, bytes, self.size_max)?;
             summary.stored += new.len() as u64;
             summary.stored_bytes += bytes;
             insert(&transaction, &new)?;
+            evict::check_size(&transaction, self.size_max, pages)?;
         }
         (self.observer)(DiskEvent::Committing);
         transaction.commit()?;
