@@ -77,7 +77,7 @@ fn bases(engine: &Engine) -> Vec<Base> {
     }
     let wasm = file("wasm/ledger.wasm");
     bases.push(Base { source: Source::Ledger, name: "ledger".to_owned(), wasm });
-    let kinds = [Kind::Plain, Kind::Default, Kind::Gc].into_iter().cycle();
+    let kinds = Kind::ALL.into_iter().cycle();
     let generated = (1 << 32..).zip(kinds).filter_map(|(seed, kind)| {
         let wasm = kind.module(seed)?;
         let name = format!("{kind:?} module of seed {seed}");

@@ -4,7 +4,7 @@
 //! All modules of one configuration share one store, so that functions meet
 //! entries that other modules have made.
 //!
-//! `STENCIL_GENERATED=N` compiles N modules in place of 2,000;
+//! `STENCIL_GENERATED=N` compiles N modules in place of 4,000;
 //! `STENCIL_SEED=N` compiles only the module of one seed, and prints it.
 
 mod common {
@@ -24,7 +24,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use wasm_compiler::Compiler;
 use wasmtime::{Collector, Config, Engine, OptLevel};
 
-const MODULES: u64 = 2_000;
+const MODULES: u64 = 4_000;
 
 /// One configuration, and the store of its modules.
 struct Host {
@@ -34,7 +34,7 @@ struct Host {
 }
 
 impl Host {
-    fn new(configure: impl FnOnce(&mut Config)) -> Self {
+    fn new(configure: impl FnOnce(&mut Config) -> &mut Config) -> Self {
         let mut config = Config::new();
         configure(&mut config);
         let engine = Engine::new(&config).expect("the configuration is sound");
@@ -49,24 +49,31 @@ struct Hosts {
     proposals: Host,
     checked: Host,
     unoptimised: Host,
+    /// Without some features, so that it refuses some modules.
+    bare: Host,
 }
 
 impl Hosts {
     fn new() -> Self {
         Self {
-            default: Host::new(|_| {}),
+            default: Host::new(|config| config),
             proposals: Host::new(|config| {
                 config.wasm_custom_page_sizes(true).wasm_wide_arithmetic(true);
-                config.shared_memory(true);
+                config.shared_memory(true)
             }),
             // Bounds, fuel, epochs and references are all checked in the code.
             checked: Host::new(|config| {
                 config.consume_fuel(true).epoch_interruption(true).signals_based_traps(false);
-                config.memory_reservation(0).collector(Collector::DeferredReferenceCounting);
+                config.memory_reservation(0).collector(Collector::DeferredReferenceCounting)
             }),
             unoptimised: Host::new(|config| {
                 config.cranelift_opt_level(OptLevel::None).collector(Collector::Null);
-                config.table_lazy_init(false).memory_guard_size(0);
+                config.table_lazy_init(false).memory_guard_size(0)
+            }),
+            bare: Host::new(|config| {
+                config.wasm_tail_call(false).wasm_memory64(false).wasm_relaxed_simd(false);
+                config.wasm_gc(false).wasm_function_references(false).wasm_exceptions(false);
+                config.wasm_multi_memory(false)
             }),
         }
     }
@@ -75,6 +82,7 @@ impl Hosts {
     fn of(&self, kind: Kind, seed: u64) -> &Host {
         match (kind, seed / Kind::ALL.len() as u64 % 6) {
             (Kind::Proposals, _) => &self.proposals,
+            (Kind::Swarm | Kind::Plain, 3) => &self.bare,
             (_, 4) => &self.checked,
             (_, 5) => &self.unoptimised,
             _ => &self.default,
@@ -91,6 +99,7 @@ struct Tally {
     functions: u64,
     lookups: u64,
     hits: u64,
+    code_bytes: u64,
 }
 
 impl AddAssign for Tally {
@@ -101,6 +110,7 @@ impl AddAssign for Tally {
         self.functions += other.functions;
         self.lookups += other.lookups;
         self.hits += other.hits;
+        self.code_bytes += other.code_bytes;
     }
 }
 
@@ -115,6 +125,7 @@ fn check(hosts: &Hosts, kind: Kind, seed: u64, wasm: &[u8]) -> Tally {
             functions: cold.functions,
             lookups: cold.lookups,
             hits: cold.hits.total(),
+            code_bytes: cold.code_bytes,
             ..Tally::default()
         },
     }
@@ -167,7 +178,10 @@ fn generated_modules_have_wasmtimes_bytes() {
         }
     }
 
-    println!("| kind | compiled | refused | failed | functions | lookups | hits when cold |");
+    println!(
+        "| kind | compiled | refused | failed | functions | lookups | hits when cold | \
+         code bytes |"
+    );
     for (kind, tally) in &tallies {
         print_row(&format!("{kind:?}"), tally);
     }
@@ -177,13 +191,18 @@ fn generated_modules_have_wasmtimes_bytes() {
     assert!(total.compiled >= wanted);
     assert!(total.refused < total.compiled / 4, "the generator makes too much that is refused");
     assert!(total.functions >= 2 * total.compiled, "the modules are too small to tell much");
+    assert!(total.refused > 0, "nothing was refused");
     assert!(total.hits > 0, "no module ever met an entry of another one");
-    for host in [&hosts.default, &hosts.proposals, &hosts.checked, &hosts.unoptimised] {
+    let Hosts { default, proposals, checked, unoptimised, bare } = &hosts;
+    for host in [default, proposals, checked, unoptimised, bare] {
         host.store.assert_no_conflicts();
     }
 }
 
 fn print_row(name: &str, tally: &Tally) {
-    let Tally { compiled, refused, failed, functions, lookups, hits } = tally;
-    println!("| {name} | {compiled} | {refused} | {failed} | {functions} | {lookups} | {hits} |");
+    let Tally { compiled, refused, failed, functions, lookups, hits, code_bytes } = tally;
+    println!(
+        "| {name} | {compiled} | {refused} | {failed} | {functions} | {lookups} | {hits} | \
+         {code_bytes} |"
+    );
 }

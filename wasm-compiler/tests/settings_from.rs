@@ -26,47 +26,45 @@ const EMPTY_MODULE: &[u8] = b"\0asm\x01\0\0\0";
 
 /// Name, what differs from the defaults, and whether that has to change the
 /// fingerprint: some settings are about running code only.
-type Configuration = (&'static str, fn(&mut Config), bool);
+type Configuration = (&'static str, fn(&mut Config) -> &mut Config, bool);
 
-fn target(config: &mut Config, triple: &str) {
-    config.target(triple).expect("the tests' build has this target's backend");
+fn target<'a>(config: &'a mut Config, triple: &str) -> &'a mut Config {
+    config.target(triple).expect("the tests' build has this target's backend")
 }
 
 const CONFIGURATIONS: &[Configuration] = &[
-    ("default", |_| {}, true),
-    ("fuel", |c| drop(c.consume_fuel(true)), true),
-    ("epochs", |c| drop(c.epoch_interruption(true)), true),
-    ("drc collector", |c| drop(c.collector(Collector::DeferredReferenceCounting)), true),
-    ("null collector", |c| drop(c.collector(Collector::Null)), true),
-    ("copying collector, the default", |c| drop(c.collector(Collector::Copying)), false),
-    ("no signals", |c| drop(c.signals_based_traps(false)), true),
-    ("no reservation", |c| drop(c.memory_reservation(0)), true),
-    ("memories stay", |c| drop(c.memory_may_move(false)), true),
-    ("no guard", |c| drop(c.memory_guard_size(0)), true),
-    ("no address map", |c| drop(c.generate_address_map(false)), true),
-    ("eager tables", |c| drop(c.table_lazy_init(false)), true),
-    ("no copy-on-write images", |c| drop(c.memory_init_cow(false)), true),
-    ("opt level none", |c| drop(c.cranelift_opt_level(OptLevel::None)), true),
-    ("opt level speed, the default", |c| drop(c.cranelift_opt_level(OptLevel::Speed)), false),
-    ("opt level size", |c| drop(c.cranelift_opt_level(OptLevel::SpeedAndSize)), true),
+    ("default", |config| config, true),
+    ("fuel", |c| c.consume_fuel(true), true),
+    ("epochs", |c| c.epoch_interruption(true), true),
+    ("drc collector", |c| c.collector(Collector::DeferredReferenceCounting), true),
+    ("null collector", |c| c.collector(Collector::Null), true),
+    ("copying collector, the default", |c| c.collector(Collector::Copying), false),
+    ("no signals", |c| c.signals_based_traps(false), true),
+    ("no reservation", |c| c.memory_reservation(0), true),
+    ("memories stay", |c| c.memory_may_move(false), true),
+    ("no guard", |c| c.memory_guard_size(0), true),
+    ("no address map", |c| c.generate_address_map(false), true),
+    ("eager tables", |c| c.table_lazy_init(false), true),
+    ("no copy-on-write images", |c| c.memory_init_cow(false), true),
+    ("opt level none", |c| c.cranelift_opt_level(OptLevel::None), true),
+    ("opt level speed, the default", |c| c.cranelift_opt_level(OptLevel::Speed), false),
+    ("opt level size", |c| c.cranelift_opt_level(OptLevel::SpeedAndSize), true),
     (
         "single-pass allocation",
-        |c| drop(c.cranelift_regalloc_algorithm(RegallocAlgorithm::SinglePass)),
+        |c| c.cranelift_regalloc_algorithm(RegallocAlgorithm::SinglePass),
         true,
     ),
-    ("canonical NaNs", |c| drop(c.cranelift_nan_canonicalization(true)), true),
-    ("deterministic relaxed SIMD", |c| drop(c.relaxed_simd_deterministic(true)), true),
-    ("no backtraces", |c| drop(c.wasm_backtrace_max_frames(None)), false),
-    ("no symbols", |c| drop(c.debug_symbols(false)), true),
-    ("sequential", |c| drop(c.parallel_compilation(false)), false),
-    ("no concurrency", |c| drop(c.concurrency_support(false)), true),
-    ("asserts about metadata", |c| drop(c.metadata_for_internal_asserts(true)), true),
-    ("branch hints", |c| drop(c.wasm_branch_hinting(true)), true),
+    ("canonical NaNs", |c| c.cranelift_nan_canonicalization(true), true),
+    ("deterministic relaxed SIMD", |c| c.relaxed_simd_deterministic(true), true),
+    ("no backtraces", |c| c.wasm_backtrace_max_frames(None), false),
+    ("no symbols", |c| c.debug_symbols(false), true),
+    ("sequential", |c| c.parallel_compilation(false), false),
+    ("no concurrency", |c| c.concurrency_support(false), true),
+    ("asserts about metadata", |c| c.metadata_for_internal_asserts(true), true),
+    ("branch hints", |c| c.wasm_branch_hinting(true), true),
     (
         "proposals",
-        |c| {
-            c.wasm_custom_page_sizes(true).wasm_wide_arithmetic(true).shared_memory(true);
-        },
+        |c| c.wasm_custom_page_sizes(true).wasm_wide_arithmetic(true).shared_memory(true),
         true,
     ),
     ("baseline x86-64", |c| target(c, "x86_64-unknown-linux-gnu"), true),
@@ -76,7 +74,7 @@ const CONFIGURATIONS: &[Configuration] = &[
         |c| {
             target(c, "aarch64-unknown-linux-gnu");
             c.consume_fuel(true).epoch_interruption(true).signals_based_traps(false);
-            c.cranelift_opt_level(OptLevel::None).collector(Collector::Null);
+            c.cranelift_opt_level(OptLevel::None).collector(Collector::Null)
         },
         true,
     ),
@@ -96,7 +94,7 @@ const TEXTS: &[&str] = &[
     "tables",
 ];
 
-fn engine(configure: fn(&mut Config)) -> Engine {
+fn engine(configure: fn(&mut Config) -> &mut Config) -> Engine {
     let mut config = Config::new();
     configure(&mut config);
     Engine::new(&config).expect("the configuration is sound")
@@ -194,7 +192,7 @@ fn every_configuration_has_its_own_bytes_and_keys() {
 fn every_text_module_has_wasmtimes_bytes_with_all_features() {
     let engine = engine(|config| {
         config.wasm_custom_page_sizes(true).wasm_wide_arithmetic(true).wasm_branch_hinting(true);
-        config.wasm_stack_switching(true).shared_memory(true);
+        config.wasm_stack_switching(true).shared_memory(true)
     });
     let compiler = Compiler::for_engine(&engine).expect("artifacts show all settings");
     let store = MemoryStore::default();
@@ -207,7 +205,7 @@ fn every_text_module_has_wasmtimes_bytes_with_all_features() {
 
 #[test]
 fn what_a_default_engine_refuses_is_refused() {
-    let engine = engine(|_| {});
+    let engine = engine(|config| config);
     let compiler = Compiler::for_engine(&engine).expect("artifacts show all settings");
     for name in ["custom-page-sizes", "wide-arithmetic", "stack-switching"] {
         let wasm = file(&format!("wat/{name}.wat"));
@@ -221,9 +219,9 @@ fn the_image_size_comes_from_the_engine() {
     // Two bytes, half a megabyte apart: one image, if images may be sparse.
     let wasm = br#"(module (memory 9) (data (i32.const 0) "a") (data (i32.const 0x80000) "b"))"#;
     let wasm = wat::parse_bytes(wasm).expect("it is a module");
-    let small = engine(|config| drop(config.memory_guaranteed_dense_image_size(1)));
+    let small = engine(|config| config.memory_guaranteed_dense_image_size(1));
     let expected = stock(&small, &wasm).expect("it is a module");
-    let default = stock(&engine(|_| {}), &wasm).expect("it is a module");
+    let default = stock(&engine(|config| config), &wasm).expect("it is a module");
     assert_ne!(expected, default, "the setting changes nothing: this test tells nothing");
 
     let compiler = Compiler::for_engine(&small).expect("the engine tells its image size");
@@ -233,7 +231,7 @@ fn the_image_size_comes_from_the_engine() {
 
 #[test]
 fn settings_that_no_artifact_shows_have_to_be_given() {
-    let engine = engine(|config| drop(config.cranelift_wasmtime_debug_checks(true)));
+    let engine = engine(|config| config.cranelift_wasmtime_debug_checks(true));
     let refused = Compiler::for_engine(&engine).err().expect("the probe shows the setting");
     assert!(matches!(refused, CompileError::Settings(SettingsError::Hidden)), "{refused}");
 
@@ -252,7 +250,7 @@ fn settings_that_no_artifact_shows_have_to_be_given() {
 
 #[test]
 fn what_is_not_an_artifact_is_refused() {
-    let ours = engine(|_| {}).precompile_module(EMPTY_MODULE).expect("it is a module");
+    let ours = engine(|config| config).precompile_module(EMPTY_MODULE).expect("it is a module");
     for bytes in [EMPTY_MODULE, b"", b"\x7fELF", &ours[..ours.len() / 2]] {
         let refused = Settings::from_artifact(bytes).err();
         assert!(matches!(refused, Some(SettingsError::NotAnArtifact { .. })), "{refused:?}");

@@ -76,13 +76,17 @@ impl Edit {
     /// The edited module, if the edit applies to it.
     pub fn apply(self, wasm: &[u8]) -> Option<Vec<u8>> {
         match self {
-            Self::LongSectionSizes => Some(long_section_sizes(wasm)),
+            Self::LongSectionSizes => long_section_sizes(wasm),
             Self::LongIndices => long_indices(wasm),
             _ => {
                 let mut editor = Editor::new(self, wasm);
                 let mut module = Module::new();
+                if editor.has_nothing_to_export() {
+                    return None;
+                }
                 editor.parse_core_module(&mut module, Parser::new(0), wasm).ok()?;
-                (editor.pending.is_empty() && !editor.nothing_to_edit).then(|| module.finish())
+                assert!(editor.pending.is_empty(), "the encoder has left sections out");
+                (self != Self::GlobalValue || editor.value_changed).then(|| module.finish())
             }
         }
     }
@@ -120,7 +124,7 @@ struct Editor {
     globals: Count,
     /// Sections that have not got their new item yet.
     pending: Vec<SectionId>,
-    nothing_to_edit: bool,
+    value_changed: bool,
 }
 
 impl Editor {
@@ -133,7 +137,7 @@ impl Editor {
             memories: Count::default(),
             globals: Count::default(),
             pending: edit.sections().to_vec(),
-            nothing_to_edit: edit == Edit::GlobalValue,
+            value_changed: false,
         };
         for payload in Parser::new(0).parse_all(wasm) {
             match payload.expect("the base is valid") {
@@ -162,12 +166,15 @@ impl Editor {
                 _ => {}
             }
         }
-        editor.nothing_to_edit |= match edit {
-            Edit::ExportFunction => editor.functions.all == 0,
-            Edit::ExportMemory => editor.memories.all == 0,
-            _ => false,
-        };
         editor
+    }
+
+    fn has_nothing_to_export(&self) -> bool {
+        match self.edit {
+            Edit::ExportFunction => self.functions.all == 0,
+            Edit::ExportMemory => self.memories.all == 0,
+            _ => false,
+        }
     }
 
     /// An index after the edit, if `imported` or `own` put something in front.
@@ -415,10 +422,10 @@ impl Reencode for Editor {
 
     fn parse_global(&mut self, globals: &mut GlobalSection, global: Global<'_>) -> Result<()> {
         if self.edit == Edit::GlobalValue
-            && self.nothing_to_edit
+            && !self.value_changed
             && let Some(other) = other_value(&global.init_expr)
         {
-            self.nothing_to_edit = false;
+            self.value_changed = true;
             globals.global(self.global_type(global.ty)?, &other);
             return Ok(());
         }
@@ -482,7 +489,7 @@ fn read_leb(bytes: &[u8], at: &mut usize) -> usize {
 }
 
 /// Rewrites each section's contents, and writes its size as five bytes.
-fn map_sections(wasm: &[u8], mut contents: impl FnMut(u8, &[u8], usize) -> Vec<u8>) -> Vec<u8> {
+fn map_sections(wasm: &[u8], mut contents: impl FnMut(u8, &[u8]) -> Vec<u8>) -> Vec<u8> {
     let (header, _) = wasm.split_at(8);
     let mut edited = header.to_vec();
     let mut at = header.len();
@@ -490,7 +497,7 @@ fn map_sections(wasm: &[u8], mut contents: impl FnMut(u8, &[u8], usize) -> Vec<u
         let id = wasm[at];
         at += 1;
         let size = read_leb(wasm, &mut at);
-        let contents = contents(id, &wasm[at..at + size], at);
+        let contents = contents(id, &wasm[at..at + size]);
         edited.push(id);
         edited.extend(long_leb(contents.len()));
         edited.extend(contents);
@@ -499,8 +506,10 @@ fn map_sections(wasm: &[u8], mut contents: impl FnMut(u8, &[u8], usize) -> Vec<u
     edited
 }
 
-fn long_section_sizes(wasm: &[u8]) -> Vec<u8> {
-    map_sections(wasm, |_, contents, _| contents.to_vec())
+fn long_section_sizes(wasm: &[u8]) -> Option<Vec<u8>> {
+    let edited = map_sections(wasm, |_, contents| contents.to_vec());
+    // An empty module has no sections.
+    (edited != wasm).then_some(edited)
 }
 
 /// One index in each function gets a needless byte, so that all that comes after
@@ -529,7 +538,7 @@ fn long_indices(wasm: &[u8]) -> Option<Vec<u8>> {
         return None;
     }
     let code = SectionId::Code as u8;
-    Some(map_sections(wasm, |id, contents, _| {
+    Some(map_sections(wasm, |id, contents| {
         if id != code {
             return contents.to_vec();
         }

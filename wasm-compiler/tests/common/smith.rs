@@ -61,18 +61,24 @@ impl Kind {
             Self::Swarm => {
                 config = Config::arbitrary(choices)?;
                 config.export_everything = true;
-                config.max_memories = config.max_memories.min(4);
-                config.max_tables = config.max_tables.min(4);
+                config.max_memories = config.max_memories.clamp(1, 4);
+                config.max_tables = config.max_tables.clamp(1, 4);
             }
         }
         Ok(Config {
-            min_funcs: 2,
+            min_funcs: choices.int_in_range(2..=8)?,
             max_funcs: 8,
             max_instructions: 60,
+            min_types: 4,
             max_types: 12,
             max_type_size: 60,
+            min_imports: choices.int_in_range(0..=3)?,
             max_imports: 6,
+            min_globals: choices.int_in_range(0..=3)?,
             max_globals: 6,
+            min_memories: choices.int_in_range(0..=1)?,
+            min_tables: choices.int_in_range(0..=1)?,
+            min_exports: choices.int_in_range(0..=4)?,
             max_exports: 6,
             max_tags: 3,
             max_element_segments: 4,
@@ -88,7 +94,8 @@ impl Kind {
     /// The module of a seed. A few seeds have none: wasm-smith ran out of choices.
     pub fn module(self, seed: u64) -> Option<Vec<u8>> {
         let mut random = SmallRng::seed_from_u64(seed);
-        let mut bytes = vec![0; 512 + (random.next_u32() % 3_584) as usize];
+        // When choices run out, what is left of the module is as small as can be.
+        let mut bytes = vec![0; 4_096 + (random.next_u32() % 16_384) as usize];
         random.fill_bytes(&mut bytes);
         let mut choices = Unstructured::new(&bytes);
         let config = self.config(&mut choices).ok()?;

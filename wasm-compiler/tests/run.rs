@@ -1,0 +1,192 @@
+//! Stock Wasmtime loads what came out of a warm cache, and it does what the same
+//! module does when Wasmtime compiles it.
+
+mod common {
+    pub mod file;
+    pub mod files;
+    pub mod store;
+}
+
+use common::file::file;
+use common::files::text_files;
+use common::store::MemoryStore;
+use std::collections::{BTreeMap, BTreeSet};
+use wasm_compiler::Compiler;
+use wasmtime::component::{Component, Linker as ComponentLinker};
+use wasmtime::{Collector, Config, Engine, Instance, Linker, Module, Store, Val};
+use wasmtime_wasi::p1::{self, WasiP1Ctx};
+use wasmtime_wasi::p2::pipe::MemoryOutputPipe;
+use wasmtime_wasi::{I32Exit, WasiCtxBuilder};
+
+/// The artifact of a compile in which all lookups hit.
+fn warm(engine: &Engine, wasm: &[u8]) -> Vec<u8> {
+    let compiler = Compiler::for_engine(engine).expect("artifacts show all settings");
+    let store = MemoryStore::default();
+    compiler.compile(wasm, &store).expect("it compiles");
+    let (artifact, report) = compiler.compile(wasm, &store).expect("it compiles");
+    assert_eq!(report.misses, 0, "{:?}", report.miss_reasons);
+    store.assert_no_conflicts();
+    artifact
+}
+
+fn warm_module(engine: &Engine, wasm: &[u8]) -> Module {
+    let artifact = warm(engine, wasm);
+    // SAFETY: the artifact was made just now, by the compiler under test, for
+    // this engine, and nobody could change it in between.
+    unsafe { Module::deserialize(engine, &artifact) }.expect("Wasmtime loads it")
+}
+
+fn warm_component(engine: &Engine, wasm: &[u8]) -> Component {
+    let artifact = warm(engine, wasm);
+    // SAFETY: as in `warm_module`.
+    unsafe { Component::deserialize(engine, &artifact) }.expect("Wasmtime loads it")
+}
+
+/// What a program writes, and its exit code.
+type Outcome = (String, i32);
+
+const OUTPUT_MAX: usize = 1 << 20;
+
+fn text(pipe: &MemoryOutputPipe) -> String {
+    String::from_utf8(pipe.contents().to_vec()).expect("the program writes text")
+}
+
+fn run_program(engine: &Engine, module: &Module) -> Outcome {
+    let output = MemoryOutputPipe::new(OUTPUT_MAX);
+    let wasi = WasiCtxBuilder::new().stdout(output.clone()).arg("ledger").build_p1();
+    let mut linker = Linker::<WasiP1Ctx>::new(engine);
+    p1::add_to_linker_sync(&mut linker, |wasi| wasi).expect("nothing is there yet");
+    let mut store = Store::new(engine, wasi);
+    let instance = linker.instantiate(&mut store, module).expect("its imports are WASI's");
+    let start = instance.get_typed_func::<(), ()>(&mut store, "_start").expect("it is a command");
+    let code = match start.call(&mut store, ()) {
+        Ok(()) => 0,
+        Err(error) => error.downcast::<I32Exit>().expect("it does not trap").0,
+    };
+    drop(store);
+    (text(&output), code)
+}
+
+#[test]
+fn a_program_does_the_same_from_a_warm_cache() {
+    let engine = Engine::default();
+    for (path, release) in [
+        ("wasm/ledger.wasm", "ledger release 1\n"),
+        ("wasm/ledger-next.wasm", "ledger release 2\n"),
+    ] {
+        let wasm = file(path);
+        let expected =
+            run_program(&engine, &Module::new(&engine, &wasm).expect("Wasmtime compiles it"));
+        assert_eq!(expected.1, 0, "{path}: {}", expected.0);
+        assert!(expected.0.starts_with(release), "{path}: {}", expected.0);
+        assert_eq!(run_program(&engine, &warm_module(&engine, &wasm)), expected, "{path}");
+    }
+}
+
+#[test]
+fn components_do_what_they_should() {
+    let engine = Engine::default();
+    let expected = BTreeMap::from([
+        ("adapters", 23_157_040),
+        ("composed", 7_206_042),
+        ("resources", 216),
+        ("twice", 102_151),
+    ]);
+    let mut found = BTreeMap::new();
+    let components = text_files("components");
+    for (name, wasm) in &components {
+        let component = warm_component(&engine, wasm);
+        let mut store = Store::new(&engine, ());
+        let instance = ComponentLinker::new(&engine)
+            .instantiate(&mut store, &component)
+            .expect("it imports nothing");
+        let run = instance.get_typed_func::<(), (u32,)>(&mut store, "run").expect("it has a run");
+        let (result,) = run.call(&mut store, ()).expect("it does not trap");
+        found.insert(name.as_str(), result);
+    }
+    assert_eq!(found, expected);
+}
+
+/// One line of `expected.txt`.
+struct Expectation<'a> {
+    file: &'a str,
+    export: &'a str,
+    ty: &'a str,
+    value: &'a str,
+}
+
+fn expectations(text: &str) -> Vec<Expectation<'_>> {
+    let line = |line| {
+        let mut words = str::split_whitespace(line);
+        let mut word = || words.next().expect("a line has four words");
+        Expectation { file: word(), export: word(), ty: word(), value: word() }
+    };
+    // Components are in the list as well; those have a test of their own.
+    text.lines().filter(|line| line.starts_with("wat/")).map(line).collect()
+}
+
+/// Calls one export in a fresh instance, and gives its result as the list does.
+fn call(engine: &Engine, module: &Module, export: &str) -> (String, String) {
+    let mut store = Store::new(engine, ());
+    let instance = Instance::new(&mut store, module, &[]).expect("it imports nothing");
+    let function = instance.get_func(&mut store, export).expect("the list names exports");
+    let ty = function.ty(&store).results().next().expect("all give something").to_string();
+    let mut results = [Val::I32(0)];
+    let value = match function.call(&mut store, &[], &mut results) {
+        Err(_) => "trap".to_owned(),
+        Ok(()) => match results[0] {
+            Val::I32(value) => value.to_string(),
+            Val::I64(value) => value.to_string(),
+            ref other => format!("{other:?}"),
+        },
+    };
+    (ty, value)
+}
+
+fn assert_expectations(configure: impl FnOnce(&mut Config)) {
+    let mut config = Config::new();
+    config.wasm_custom_page_sizes(true).wasm_wide_arithmetic(true).wasm_branch_hinting(true);
+    config.shared_memory(true);
+    configure(&mut config);
+    let engine = Engine::new(&config).expect("the configuration is sound");
+
+    let list = include_str!("../../testdata/wat/expected.txt");
+    let expectations = expectations(list);
+    let mut modules = BTreeMap::new();
+    let mut wrong = Vec::new();
+    let mut traps = 0;
+    for Expectation { file: path, export, ty, value } in &expectations {
+        let module = modules.entry(*path).or_insert_with(|| warm_module(&engine, &file(path)));
+        let found = call(&engine, module, export);
+        traps += usize::from(found.1 == "trap");
+        if (found.0.as_str(), found.1.as_str()) != (*ty, *value) {
+            wrong.push(format!("{path} {export}: {found:?}, not {ty} {value}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+    assert!(expectations.len() > 200 && traps > 20, "the list is not what it was");
+    println!("{} calls in {} modules, {traps} traps", expectations.len(), modules.len());
+
+    // No module that could run is left out.
+    let listed: BTreeSet<String> =
+        modules.keys().map(|path| path["wat/".len()..path.len() - ".wat".len()].into()).collect();
+    let silent: Vec<String> = text_files("wat")
+        .into_iter()
+        .map(|(name, _)| name)
+        .filter(|n| !listed.contains(n))
+        .collect();
+    assert_eq!(silent, ["empty", "imports", "only-imports", "stack-switching"]);
+}
+
+#[test]
+fn functions_give_what_they_should() {
+    assert_expectations(|_| {});
+}
+
+#[test]
+fn functions_give_what_they_should_with_explicit_checks() {
+    assert_expectations(|config| {
+        config.signals_based_traps(false).memory_reservation(0).table_lazy_init(false);
+        config.collector(Collector::DeferredReferenceCounting);
+    });
+}
