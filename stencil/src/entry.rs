@@ -11,7 +11,7 @@
 //! All integers are little-endian. The checksum covers everything but itself.
 //!
 //! Invariants:
-//! - an entry passes magic, format, key echo, length and checksum, in this
+//! - an entry passes magic, format, length, checksum and key echo, in this
 //!   order, before its metadata is decoded;
 //! - decoding arbitrary bytes never panics and allocates nothing: tables are
 //!   read where they lie;
@@ -44,8 +44,9 @@ const CHECKSUM_AT: usize = 48;
 /// Where the code starts; the size of an entry without code and metadata.
 pub const HEADER_LEN: usize = 64;
 
-/// An entry of more bytes than this is never made and never read.
-pub const ENTRY_BYTES_MAX: usize = 64 << 20;
+/// An entry of more bytes than this is never made and never read. Code of the
+/// largest function body that WebAssembly allows (7.6 MB) is far below.
+pub const ENTRY_BYTES_MAX: usize = 256 << 20;
 
 /// Why bytes are not the entry that was asked for.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

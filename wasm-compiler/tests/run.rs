@@ -2,21 +2,24 @@
 //! module does when Wasmtime compiles it.
 
 mod common {
+    pub mod adapted;
     pub mod file;
     pub mod files;
     pub mod store;
 }
 
+use common::adapted::component_of;
 use common::file::file;
 use common::files::text_files;
 use common::store::MemoryStore;
 use std::collections::{BTreeMap, BTreeSet};
 use wasm_compiler::Compiler;
-use wasmtime::component::{Component, Linker as ComponentLinker};
+use wasmtime::component::{Component, Linker as ComponentLinker, ResourceTable};
 use wasmtime::{Collector, Config, Engine, Instance, Linker, Module, Store, Val};
 use wasmtime_wasi::p1::{self, WasiP1Ctx};
+use wasmtime_wasi::p2::bindings::sync::Command;
 use wasmtime_wasi::p2::pipe::MemoryOutputPipe;
-use wasmtime_wasi::{I32Exit, WasiCtxBuilder};
+use wasmtime_wasi::{I32Exit, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 
 /// The artifact of a compile in which all lookups hit.
 fn warm(engine: &Engine, wasm: &[u8]) -> Vec<u8> {
@@ -81,6 +84,46 @@ fn a_program_does_the_same_from_a_warm_cache() {
         assert!(expected.0.starts_with(release), "{path}: {}", expected.0);
         assert_eq!(run_program(&engine, &warm_module(&engine, &wasm)), expected, "{path}");
     }
+}
+
+/// A component's own view of the system.
+struct Host {
+    wasi: WasiCtx,
+    table: ResourceTable,
+}
+
+impl WasiView for Host {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
+    }
+}
+
+fn run_command(engine: &Engine, component: &Component) -> Outcome {
+    let output = MemoryOutputPipe::new(OUTPUT_MAX);
+    let wasi = WasiCtxBuilder::new().stdout(output.clone()).arg("ledger").build();
+    let mut linker = ComponentLinker::<Host>::new(engine);
+    wasmtime_wasi::p2::add_to_linker_sync(&mut linker).expect("nothing is there yet");
+    let mut store = Store::new(engine, Host { wasi, table: ResourceTable::new() });
+    let command = Command::instantiate(&mut store, component, &linker);
+    let command = command.expect("its imports are WASI's");
+    let code = match command.wasi_cli_run().call_run(&mut store) {
+        Ok(Ok(())) => 0,
+        Ok(Err(())) => 1,
+        Err(error) => error.downcast::<I32Exit>().expect("it does not trap").0,
+    };
+    drop(store);
+    (text(&output), code)
+}
+
+#[test]
+fn a_program_does_the_same_as_a_component() {
+    let engine = Engine::default();
+    let wasm = component_of(&file("wasm/ledger.wasm"));
+    let stock = Component::new(&engine, &wasm).expect("Wasmtime compiles it");
+    let expected = run_command(&engine, &stock);
+    assert_eq!(expected.1, 0, "{}", expected.0);
+    assert!(expected.0.contains("266 checks passed, 0 failed"), "{}", expected.0);
+    assert_eq!(run_command(&engine, &warm_component(&engine, &wasm)), expected);
 }
 
 #[test]

@@ -118,7 +118,7 @@ pub fn testdata(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../testdata").join(name)
 }
 
-/// The real program of the test data: 589 functions.
+/// The real program of the test data: 591 functions.
 pub fn ledger() -> String {
     testdata("wasm/ledger.wasm").display().to_string()
 }

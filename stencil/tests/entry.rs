@@ -1,0 +1,203 @@
+//! An entry is what was sealed, or it is refused: sealed entries are opened,
+//! damaged in every way, and held against frozen ones of every format.
+
+use std::path::{Path, PathBuf};
+use stencil::compiled::{
+    RelocationTarget, StencilHandler, StencilRelocation, StencilSource, StencilTrap, Unwind,
+};
+use stencil::entry::{self, EntryError, HEADER_LEN};
+use stencil::finalize::finalize;
+use stencil::{
+    CacheKey, CalleeIndex, EntryBytes, ExternalName, FunctionParameters, SourceLocations,
+    SourceOrdinal, StencilBuilder,
+};
+
+const KEY: CacheKey = CacheKey::from_bytes([0x5a; CacheKey::LEN]);
+const OTHER_KEY: CacheKey = CacheKey::from_bytes([0xa5; CacheKey::LEN]);
+
+/// One with something in every table.
+fn full() -> StencilBuilder {
+    let mut stencil = StencilBuilder::new((0..200).collect(), 16, 2, 9);
+    stencil.needs_gc_heap(true);
+    let fixed = RelocationTarget::Fixed(ExternalName { namespace: 7, index: 70_000 });
+    for (offset, target) in [
+        (3, RelocationTarget::Callee(CalleeIndex(1))),
+        (40, RelocationTarget::Callee(CalleeIndex(0))),
+        (150, fixed),
+    ] {
+        stencil.relocation(StencilRelocation { offset, kind: 2, addend: -4, target });
+    }
+    stencil.trap(StencilTrap { offset: 10, code: 1 });
+    stencil.trap(StencilTrap { offset: 11, code: 200 });
+    for (offset, ordinal) in [(0, Some(0)), (8, Some(8)), (20, None), (30, Some(3))] {
+        stencil.source(StencilSource { offset, ordinal: ordinal.map(SourceOrdinal) });
+    }
+    let handler = StencilHandler { tag: 1, context: u32::MAX, offset: 99 };
+    stencil.call_site(44, u32::MAX, &[handler]);
+    stencil.stack_map(44, 64, &[8, 16, 24]);
+    stencil.unwind_systemv(vec![0; 40]);
+    stencil
+}
+
+fn parameters() -> FunctionParameters {
+    let mut parameters = FunctionParameters::default();
+    parameters.callees.push(ExternalName { namespace: 1, index: 10 });
+    parameters.callees.push(ExternalName { namespace: 1, index: 11 });
+    let mut source = SourceLocations::starting_at(1000, 100);
+    for offset in [1001, 1003, 1004, 1010, 1300, 1301, 1302, 1303] {
+        source.push(offset);
+    }
+    parameters.source = source;
+    parameters
+}
+
+fn sealed() -> EntryBytes {
+    entry::seal(&KEY, &full()).unwrap()
+}
+
+/// Everything that `full` has put in comes out.
+#[track_caller]
+fn check_full(bytes: &[u8]) {
+    let stencil = entry::open(&KEY, bytes).unwrap();
+    assert_eq!(stencil.code(), (0..200).collect::<Vec<u8>>());
+    assert_eq!((stencil.alignment(), stencil.needs_gc_heap()), (16, true));
+    assert_eq!((stencil.callee_count(), stencil.source_count()), (2, 9));
+    let relocations: Vec<_> = stencil.relocations().map(|r| (r.offset, r.kind, r.addend)).collect();
+    assert_eq!(relocations, [(3, 2, -4), (40, 2, -4), (150, 2, -4)]);
+    let traps: Vec<_> = stencil.traps().map(|trap| (trap.offset, trap.code)).collect();
+    assert_eq!(traps, [(10, 1), (11, 200)]);
+    let sites: Vec<_> = stencil.call_sites().collect();
+    assert_eq!((sites.len(), sites[0].handlers().count()), (1, 1));
+    let maps: Vec<Vec<u32>> = stencil.stack_maps().map(|map| map.slots().collect()).collect();
+    assert_eq!(maps, [[8, 16, 24]]);
+    assert_eq!(stencil.unwind(), Unwind::SystemV(&[0; 40]));
+
+    let parameters = parameters();
+    let function = finalize(stencil, &parameters).unwrap();
+    let targets: Vec<_> = function.relocations().map(|r| r.target.index).collect();
+    assert_eq!(targets, [11, 10, 70_000]);
+    let sources: Vec<_> = function.sources(&mut Vec::new()).collect();
+    assert_eq!(sources, [(0, Some(1000)), (8, Some(1303)), (20, None), (30, Some(1004))]);
+}
+
+#[test]
+fn what_was_sealed_is_opened() {
+    check_full(&sealed());
+}
+
+#[test]
+fn the_same_stencil_makes_the_same_bytes() {
+    assert_eq!(sealed(), sealed());
+}
+
+#[test]
+fn every_changed_bit_is_found() {
+    let sound = sealed();
+    for at in 0..sound.len() {
+        for bit in 0..8 {
+            let mut damaged = sound.to_vec();
+            damaged[at] ^= 1 << bit;
+            let error = entry::open(&KEY, &damaged).unwrap_err();
+            let expected = match at {
+                0..4 => matches!(error, EntryError::Magic { .. }),
+                4..8 => matches!(error, EntryError::Version { .. }),
+                // The checksum comes before the key echo is believed.
+                8..40 => matches!(error, EntryError::Checksum { .. }),
+                40..48 => matches!(error, EntryError::Length { .. }),
+                _ => matches!(error, EntryError::Checksum { .. }),
+            };
+            assert!(expected, "byte {at}: {error}");
+        }
+    }
+}
+
+#[test]
+fn every_other_length_is_found() {
+    let sound = sealed();
+    for len in 0..sound.len() {
+        assert!(entry::open(&KEY, &sound[..len]).is_err(), "length {len}");
+    }
+    let mut longer = sound.to_vec();
+    longer.push(0);
+    assert!(matches!(entry::open(&KEY, &longer), Err(EntryError::Length { .. })));
+}
+
+#[test]
+fn a_sound_entry_of_another_key_is_refused() {
+    let error = entry::open(&OTHER_KEY, &sealed()).unwrap_err();
+    assert_eq!(error, EntryError::KeyMismatch { expected: OTHER_KEY, got: KEY });
+    assert_eq!(entry::key_of(&sealed()), Ok(KEY));
+    assert!(entry::verify(&KEY, &sealed()).is_ok());
+}
+
+#[test]
+fn parameters_of_another_function_are_refused() {
+    let bytes = sealed();
+    let stencil = entry::open(&KEY, &bytes).unwrap();
+    let mut fewer = parameters();
+    fewer.callees.pop();
+    let error = finalize(stencil, &fewer).unwrap_err();
+    assert_eq!((error.stencil_callees, error.callees), (2, 1));
+    let mut shorter = parameters();
+    shorter.source = SourceLocations::starting_at(1000, 1);
+    assert!(finalize(stencil, &shorter).is_err());
+}
+
+/// Metadata that a forger has sealed again: whatever it holds, opening it
+/// neither panics nor goes beyond it.
+#[test]
+fn forged_metadata_is_refused_or_harmless() {
+    let sound = sealed();
+    let metadata_at = HEADER_LEN + 200;
+    let (mut refused, mut opened) = (0, 0);
+    for at in metadata_at..sound.len() {
+        for value in [0, 1, 0x7f, 0x80, 0xff, sound[at].wrapping_add(1)] {
+            let mut forged = sound.to_vec();
+            forged[at] = value;
+            reseal(&mut forged);
+            match entry::open(&KEY, &forged) {
+                Err(EntryError::Malformed { .. }) => refused += 1,
+                Err(error) => panic!("byte {at} = {value}: {error}"),
+                Ok(stencil) => {
+                    opened += 1;
+                    read_all(&stencil);
+                }
+            }
+        }
+    }
+    assert!(refused > 100 && opened > 0, "{refused} refused, {opened} opened");
+}
+
+fn read_all(stencil: &stencil::CompiledStencil<'_>) {
+    assert_eq!(stencil.traps().count(), stencil.trap_count() as usize);
+    assert_eq!(stencil.sources().count(), stencil.mapped_count() as usize);
+    let size = stencil.code().len() as u32;
+    for relocation in stencil.relocations() {
+        if let RelocationTarget::Callee(callee) = relocation.target {
+            assert!(callee.0 < stencil.callee_count());
+        }
+    }
+    stencil.call_sites().for_each(|site| assert!(site.handlers().count() < 1000));
+    stencil.stack_maps().for_each(|map| assert_eq!(map.slots().count(), map.slot_count() as usize));
+    assert!(size == 200);
+}
+
+fn reseal(bytes: &mut [u8]) {
+    const CHECKSUM_AT: usize = 48;
+    let mut hash = xxhash_rust::xxh3::Xxh3Default::new();
+    hash.update(&bytes[..CHECKSUM_AT]);
+    hash.update(&bytes[HEADER_LEN..]);
+    bytes[CHECKSUM_AT..HEADER_LEN].copy_from_slice(&hash.digest128().to_le_bytes());
+}
+
+fn frozen(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../testdata/entries").join(name)
+}
+
+/// What was sealed when this format was new is opened, and made, as it was then.
+#[test]
+fn the_frozen_entry_of_format_1_is_read_and_written() {
+    let bytes = std::fs::read(frozen("format-1.entry")).unwrap();
+    check_full(&bytes);
+    assert!(bytes == sealed(), "the same stencil makes other bytes than it did");
+}
