@@ -50,8 +50,8 @@ fn every_crate_of_the_compiler_is_of_a_version_that_is_named() {
 fn every_setting_changes_the_fingerprint() {
     let of = |options: &Options| fingerprint(&Settings::from_options(options).unwrap());
     let with = |change: fn(&mut Options)| {
-        let mut options = Options::default();
-        options.target = Some("x86_64-unknown-linux-gnu".to_owned());
+        let target = Some("x86_64-unknown-linux-gnu".to_owned());
+        let mut options = Options { target, ..Options::default() };
         change(&mut options);
         of(&options)
     };
