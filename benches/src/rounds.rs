@@ -387,6 +387,14 @@ fn stencil(arguments: &Arguments, this: &Path) -> Result<Option<PathBuf>> {
     }
     let beside = this.with_file_name(format!("{STENCIL}{}", env::consts::EXE_SUFFIX));
     if beside.is_file() {
+        let built = |program: &Path| program.metadata().and_then(|file| file.modified());
+        if built(&beside)? < built(this)? {
+            eprintln!(
+                "compare: {} is older than this program; `cargo build --release -p cli` first to \
+                 measure what the source is now",
+                beside.display()
+            );
+        }
         return Ok(Some(beside));
     }
     eprintln!("compare: there is no {}, so the minimal program is measured", beside.display());

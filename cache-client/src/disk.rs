@@ -158,12 +158,12 @@ impl DiskStore {
     pub fn stats(&self) -> DiskStats {
         let size_max = self.config.size_max;
         let stats = self.if_present(|generation| stats::stats(generation, size_max));
-        let stats = stats.map(Option::unwrap_or_default);
-        stats.unwrap_or_else(|reason| DiskStats {
-            size_max,
-            failure: Some(reason),
-            ..DiskStats::default()
-        })
+        let nothing = DiskStats { size_max, ..DiskStats::default() };
+        match stats {
+            Ok(Some(stats)) => stats,
+            Ok(None) => nothing,
+            Err(reason) => DiskStats { failure: Some(reason), ..nothing },
+        }
     }
 
     /// Evicts until the file has at most `size_max` bytes (or as many as the

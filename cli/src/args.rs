@@ -6,7 +6,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
 /// More threads than this are certainly a slip.
-const JOBS_MAX: i64 = 1024;
+pub const JOBS_MAX: u16 = 1024;
 
 /// Compile WebAssembly to Wasmtime's .cwasm through a cache of functions
 #[derive(Debug, Parser)]
@@ -83,7 +83,7 @@ pub struct CacheArgs {
 #[derive(Debug, clap::Args)]
 pub struct JobsArgs {
     /// How many threads compile [default: one for each CPU]
-    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=JOBS_MAX))]
+    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=i64::from(JOBS_MAX)))]
     pub jobs: Option<u16>,
 }
 

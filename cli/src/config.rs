@@ -3,7 +3,7 @@
 //! Invariant: a key that is not known is refused, in the file as on the command
 //! line; an empty environment variable counts as not set.
 
-use crate::args::{CacheArgs, JobsArgs, Level, SettingArgs};
+use crate::args::{CacheArgs, JOBS_MAX, JobsArgs, Level, SettingArgs};
 use crate::exit::Failure;
 use crate::size::ByteSize;
 use clap::ValueEnum as _;
@@ -85,6 +85,10 @@ impl Config {
             {
                 Ok(Self::default())
             }
+            Err(error) if error.kind() == ErrorKind::InvalidData => {
+                let why = "it is not UTF-8; write it again";
+                Err(Failure::usage(format!("cannot read {}: {why}", path.display())))
+            }
             Err(error) => Err(Failure::unreadable(&path, &error)),
         }
     }
@@ -106,13 +110,25 @@ impl Config {
                 &format!("cache-dir {} is not an absolute path", dir.display()),
             ));
         }
+        if file.jobs.is_some_and(|jobs| jobs.get() > JOBS_MAX) {
+            let line =
+                1 + text.lines().position(|l| l.trim_start().starts_with("jobs")).unwrap_or(0);
+            return Err(wrong(line, &format!("jobs is more than {JOBS_MAX}")));
+        }
         Ok(Self { file })
     }
 
     /// The cache's place and size.
     pub fn cache(&self, args: &CacheArgs) -> Result<CacheChoice, Failure> {
-        let dir = args.cache_dir.clone();
-        let dir = dir.or_else(|| variable_os("STENCIL_CACHE_DIR").map(PathBuf::from));
+        let variable = variable_os("STENCIL_CACHE_DIR").map(PathBuf::from);
+        if let Some(relative) = variable.as_ref().filter(|dir| dir.is_relative()) {
+            let why = "it has to be an absolute path, to be the same everywhere";
+            let dir = relative.display();
+            return Err(Failure::usage(format!(
+                "the environment has STENCIL_CACHE_DIR={dir}, but {why}"
+            )));
+        }
+        let dir = args.cache_dir.clone().or(variable);
         let dir = dir.or_else(|| self.file.cache_dir.clone());
         let dir = dir.or_else(cache_client::default_directory);
         let size = self.cache_size(args)?;
@@ -148,11 +164,11 @@ impl Config {
             Some(jobs) => Some(jobs),
             None => {
                 let positive = |text: &str| match text.parse::<u16>() {
-                    Ok(jobs @ 1..=1024) => Ok(jobs),
+                    Ok(jobs @ 1..=JOBS_MAX) => Ok(jobs),
                     _ => Err("it is a number of threads, 1 to 1024"),
                 };
                 let variable = variable("STENCIL_JOBS", positive)?;
-                variable.or(self.file.jobs.map(|jobs| jobs.get().min(1024)))
+                variable.or(self.file.jobs.map(std::num::NonZeroU16::get))
             }
         };
         Ok(jobs.map(usize::from))
@@ -164,25 +180,29 @@ impl Config {
         if let Some(artifact) = &args.settings_from {
             return Ok(SettingsChoice::Artifact(artifact.clone()));
         }
-        let target = match &args.target {
+        let asked = match &args.target {
             Some(target) => Some(target.clone()),
-            None => variable("STENCIL_TARGET", |text| Ok::<_, NeverWrong>(text.to_owned()))?
-                .or_else(|| self.file.target.clone()),
+            None => variable("STENCIL_TARGET", |text| Ok::<_, NeverWrong>(text.to_owned()))?,
         };
         let level = match args.opt_level {
             Some(level) => Some(level),
-            None => variable("STENCIL_OPT_LEVEL", |text| Level::from_str(text, false))?
-                .or(self.file.opt_level.map(Level::from)),
+            None => variable("STENCIL_OPT_LEVEL", |text| Level::from_str(text, false))?,
         };
+        // The file's Cranelift settings are for the file's target, and its level
+        // is not to win over one that was asked for.
         let mut cranelift = BTreeMap::new();
-        for (name, value) in &self.file.cranelift {
+        for (name, value) in self.file.cranelift.iter().filter(|_| asked.is_none()) {
             let value = match value {
                 Value::Text(text) => text.clone(),
                 Value::Bool(value) => value.to_string(),
                 Value::Number(value) => value.to_string(),
             };
-            cranelift.insert(name.clone(), value);
+            if level.is_none() || name != "opt_level" {
+                cranelift.insert(name.clone(), value);
+            }
         }
+        let target = asked.or_else(|| self.file.target.clone());
+        let level = level.or(self.file.opt_level.map(Level::from));
         cranelift.extend(args.cranelift.iter().cloned());
         let options = Options {
             target,

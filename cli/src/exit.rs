@@ -21,7 +21,7 @@ pub enum Exit {
     Files = 3,
     /// `verify` has found cached code that differs from what is compiled now.
     Difference = 4,
-    /// Ended by SIGINT or SIGTERM.
+    /// Ended by SIGINT, SIGTERM or SIGHUP.
     Interrupted = 130,
 }
 
@@ -34,12 +34,13 @@ Exit codes:
   3    a file could not be read or written
   4    verify found cached code that differs from what is compiled now
   101  a bug in this program
-  130  ended by Ctrl-C (SIGINT) or SIGTERM
+  130  ended by Ctrl-C (SIGINT), SIGTERM or SIGHUP
 
 Environment: STENCIL_CACHE_DIR, STENCIL_CACHE_SIZE, STENCIL_NO_CACHE, STENCIL_JOBS,
 STENCIL_TARGET, STENCIL_OPT_LEVEL. A flag wins over the environment, and that over
 config.toml in $XDG_CONFIG_HOME/stencil (or ~/.config/stencil), whose keys are
-cache-dir, cache-size, no-cache, jobs, target, opt-level and a table [cranelift].";
+cache-dir, cache-size, no-cache, jobs, target, opt-level and a table [cranelift],
+which goes with the file's target.";
 
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {

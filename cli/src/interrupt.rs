@@ -1,7 +1,7 @@
 //! Signals -> an orderly end: Ctrl-C leaves no unfinished file behind, and a
 //! limit on file sizes is an error like any other.
 
-use signal_hook::consts::{SIGINT, SIGTERM, SIGXFSZ};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
 use signal_hook::iterator::Signals;
 use std::fs;
 use std::path::PathBuf;
@@ -19,14 +19,14 @@ pub struct Interrupt {
 }
 
 impl Interrupt {
-    /// Watches for SIGINT and SIGTERM from now on. `leave` runs before the
+    /// Watches for SIGHUP, SIGINT and SIGTERM from now on. `leave` runs before the
     /// program ends.
     ///
     /// Where signals cannot be watched they end the program as usual.
     pub fn watch(leave: impl FnOnce() + Send + 'static) -> Self {
         ignore_file_size_signal();
         let interrupt = Self::default();
-        let Ok(mut signals) = Signals::new([SIGINT, SIGTERM]) else {
+        let Ok(mut signals) = Signals::new([SIGHUP, SIGINT, SIGTERM]) else {
             return interrupt;
         };
         let watched = interrupt.clone();

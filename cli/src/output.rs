@@ -105,6 +105,10 @@ impl Unfinished<'_> {
         let finished = match (self.to.take(), &self.output.place) {
             (Some(Target::Temporary(temporary)), Place::File { file, .. }) => {
                 // While this is held no signal ends the program.
+                if let Ok(there) = fs::metadata(file) {
+                    // As if it had been written over; if not, the umask's will do.
+                    temporary.as_file().set_permissions(there.permissions()).ok();
+                }
                 let mut unfinished = self.interrupt.unfinished();
                 // On an error the temporary file is removed with `temporary`.
                 let renamed = temporary.persist(file).map(drop).map_err(|failed| failed.error);

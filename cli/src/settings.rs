@@ -35,6 +35,8 @@ pub fn start_threads(jobs: Option<usize>) -> Result<usize, Failure> {
     started.map_err(|error| {
         let source = error.source().and_then(|source| source.downcast_ref());
         let why = source.map_or_else(|| error.to_string(), reason);
-        Failure::usage(format!("cannot start threads: {why}; try --jobs 1"))
+        Failure::usage(format!(
+            "cannot start threads: {why}; raise the limit on processes (ulimit -u), or try --jobs 1"
+        ))
     })
 }

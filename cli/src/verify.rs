@@ -23,6 +23,10 @@ use stencil::{
     CacheKey, CacheStore, EntryBytes, Lookup, MissReason, NewEntry, PublishSummary, entry,
 };
 
+/// Reasons for which a whole cache misses.
+const UNREADABLE: [MissReason; 4] =
+    [MissReason::Io, MissReason::Busy, MissReason::Untrusted, MissReason::Corrupt];
+
 /// A report names at most this many entries.
 const NAMED_MAX: usize = 10;
 
@@ -46,6 +50,13 @@ pub fn run(args: &VerifyArgs) -> Result<Exit, Failure> {
         let line = format!("the cache does not cover {reason}, so there is nothing to verify\n");
         exit::print(&line)?;
         return Ok(Exit::Success);
+    }
+    let failed = report.miss_reasons.keys().find(|reason| UNREADABLE.contains(reason));
+    if let Some(reason) = failed {
+        let dir = disk.dir().display();
+        return Err(Failure::files(format!(
+            "the cache in {dir} could not be read ({reason}), so nothing was verified; try again"
+        )));
     }
     let checked = hidden.checked();
     for key in checked.different.iter().take(NAMED_MAX) {

@@ -11,7 +11,7 @@ use crate::error::CompileError;
 use crate::input::{Input, Types};
 use crate::lookup::{Slot, Slotted};
 use crate::pieces;
-pub(crate) use capture::reloc_of;
+pub(crate) use capture::{CaptureError, reloc_of};
 pub(crate) use frame::{CIE_POINTER_AT, FrameTables, PC_BEGIN_AT, PC_BEGIN_END};
 use rayon::prelude::*;
 use stencil::{CacheKey, CompiledStencil, EntryBytes, NewEntry, entry};
@@ -29,12 +29,13 @@ pub(crate) struct Fresh {
 }
 
 /// Compiles pieces. The largest bodies come first, so that no thread is left
-/// with a large one at the end.
+/// with a large one at the end. The inner error is that of a piece whose code no
+/// entry can hold.
 pub(crate) fn compile_all(
     input: &Input<'_>,
     backend: &Backend,
     wanted: &[Slotted<'_>],
-) -> Result<Vec<Fresh>, CompileError> {
+) -> Result<Result<Vec<Fresh>, CaptureError>, CompileError> {
     let body_len = |wanted: &Slotted<'_>| match wanted.piece.func_key {
         FuncKey::DefinedWasmFunction(module, function) => {
             input.bodies[module][function].body.range().len()
@@ -43,7 +44,7 @@ pub(crate) fn compile_all(
     };
     let mut order: Vec<(usize, Slotted<'_>)> = wanted.iter().copied().enumerate().collect();
     order.sort_by_key(|(_, wanted)| std::cmp::Reverse(body_len(wanted)));
-    let mut compiled: Vec<(usize, Fresh)> = order
+    let mut compiled: Vec<(usize, Result<Fresh, CaptureError>)> = order
         .into_par_iter()
         .with_max_len(1)
         .map(|(index, wanted)| Ok((index, compile(input, backend, wanted)?)))
@@ -57,19 +58,15 @@ fn compile(
     input: &Input<'_>,
     backend: &Backend,
     Slotted { piece, slot }: Slotted<'_>,
-) -> Result<Fresh, CompileError> {
+) -> Result<Result<Fresh, CaptureError>, CompileError> {
     let symbol = pieces::symbol(input, piece.func_key);
     let CompiledFunctionBody { code, needs_gc_heap } =
         generate(input, backend, piece.func_key, &symbol)?;
-    let failed = |message: String| CompileError::Codegen { symbol, message };
-    let stencil = match capture::capture(&*code, needs_gc_heap, piece, backend) {
-        Ok(stencil) => stencil,
-        Err(error) => return Err(failed(error.to_string())),
-    };
-    match entry::seal(&piece.cache_key.unwrap_or(NO_KEY), &stencil) {
-        Ok(bytes) => Ok(Fresh { slot, key: piece.cache_key, bytes }),
-        Err(error) => Err(failed(error.to_string())),
-    }
+    let sealed = capture::capture(&*code, needs_gc_heap, piece, backend).and_then(|stencil| {
+        let key = piece.cache_key.unwrap_or(NO_KEY);
+        entry::seal(&key, &stencil).map_err(|_| CaptureError::TooLarge)
+    });
+    Ok(sealed.map(|bytes| Fresh { slot, key: piece.cache_key, bytes }))
 }
 
 /// Adds what was compiled to what was found. From here on the two are alike.

@@ -5,8 +5,8 @@ use crate::codegen::{self, FrameTables};
 use crate::cwasm;
 use crate::error::CompileError;
 use crate::fingerprint::fingerprint;
-use crate::input;
-use crate::link::{self, Linkable};
+use crate::input::{self, Input};
+use crate::link::{self, Linkability, Linkable};
 use crate::lookup::{self, Slots};
 use crate::pieces::Piece;
 use crate::report::Report;
@@ -18,6 +18,7 @@ use gimli::RunTimeEndian;
 use object::write::{StreamingBuffer, WritableBuffer};
 use std::borrow::Cow;
 use std::io::{BufWriter, Write};
+use std::thread;
 use std::time::{Duration, Instant};
 use stencil::{CacheStore, Fingerprint, NewEntry, PublishSummary};
 use target_lexicon::{Endianness, Triple};
@@ -166,13 +167,7 @@ impl Compiler {
         let pieces = split::split(&input, backend, &self.fingerprint)?;
         report.stages.split = clock.lap();
         if let Some(reason) = backend.settings.uncovered() {
-            report.bypassed = pieces.len() as u64;
-            report.bypass_reason = Some(reason);
-            let artifact = bypass::compile(input, backend, &pieces)?;
-            report.stages.codegen = clock.lap();
-            report.bytes.output = cwasm::emit(artifact, out)?;
-            report.stages.write = clock.lap();
-            return Ok(report);
+            return self.bypass(input, &pieces, reason, (report, clock), out);
         }
 
         // lookup
@@ -181,16 +176,22 @@ impl Compiler {
         let replies = lookup::lookup(&slots, store);
         report.round_trips = store.round_trips() - round_trips;
         report.stages.lookup = clock.lap();
-        let found = lookup::open(&slots, &replies);
+        let found = lookup::open(&slots, &replies, &Linkability::new(backend, &slots));
         report.stages.finalize = clock.lap();
 
         // codegen, entry
-        let fresh = codegen::compile_all(&input, backend, &slots.missing(&found))?;
+        let fresh = match codegen::compile_all(&input, backend, &slots.missing(&found))? {
+            Ok(fresh) => fresh,
+            Err(error) => return self.bypass(input, &pieces, error.reason(), (report, clock), out),
+        };
         let mut stencils = lookup::stencils(&found);
         codegen::open_fresh(&fresh, &mut stencils)?;
         let builtins = link::needed_builtins(&slots, &stencils);
         let missing = lookup::missing(builtins.iter().copied(), &found);
-        let fresh_builtins = codegen::compile_all(&input, backend, &missing)?;
+        let fresh_builtins = match codegen::compile_all(&input, backend, &missing)? {
+            Ok(fresh) => fresh,
+            Err(error) => return self.bypass(input, &pieces, error.reason(), (report, clock), out),
+        };
         codegen::open_fresh(&fresh_builtins, &mut stencils)?;
         report.count(slots.pieces.iter().chain(&builtins), &found, &stencils);
         report.stages.codegen = clock.lap();
@@ -200,20 +201,45 @@ impl Compiler {
         let linkable = Linkable::finalize(&input, &slots.pieces, &builtins, &stencils, symbols)?;
         report.stages.finalize += clock.lap();
         let entries = codegen::new_entries(fresh.iter().chain(&fresh_builtins));
-        let (written, published) = std::thread::scope(|scope| {
-            let publish = (!entries.is_empty()).then(|| scope.spawn(|| store.publish(&entries)));
+        let (written, published) = thread::scope(|scope| {
+            // A system that refuses another thread is waited for instead.
+            let publish = || store.publish(&entries);
+            let beside =
+                (!entries.is_empty()).then(|| thread::Builder::new().spawn_scoped(scope, publish));
             let linked = link::link(&linkable, backend).and_then(|linked| {
                 cwasm::assemble(input, backend, linked, linkable.needs_gc_heap())
             });
             report.stages.link = clock.lap();
             let written = linked.and_then(|artifact| cwasm::emit(artifact, out));
             report.stages.write = clock.lap();
-            let published = publish.and_then(|publish| publish.join().ok());
-            (written, published.unwrap_or_default())
+            let published = match beside {
+                None => PublishSummary::default(),
+                Some(Ok(thread)) => thread.join().unwrap_or_default(),
+                Some(Err(_)) => publish(),
+            };
+            (written, published)
         });
         report.bytes.output = written?;
         report.published_entries(published);
         report.stages.publish = clock.lap();
+        Ok(report)
+    }
+
+    /// Compiles everything without the cache.
+    fn bypass(
+        &self,
+        input: Input<'_>,
+        pieces: &[Piece],
+        reason: &'static str,
+        (mut report, mut clock): (Report, Clock),
+        out: &mut dyn WritableBuffer,
+    ) -> Result<Report, CompileError> {
+        report.bypassed = pieces.len() as u64;
+        report.bypass_reason = Some(reason);
+        let artifact = bypass::compile(input, &self.backend, pieces)?;
+        report.stages.codegen = clock.lap();
+        report.bytes.output = cwasm::emit(artifact, out)?;
+        report.stages.write = clock.lap();
         Ok(report)
     }
 

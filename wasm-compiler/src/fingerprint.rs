@@ -9,7 +9,8 @@
 use crate::settings::Settings;
 use stencil::Fingerprint;
 
-/// The crates that decide what code is generated, and their exact versions.
+/// The crates that decide what code is generated, or what is in an entry beside
+/// it, and their exact versions.
 pub const VERSIONS: &[(&str, &str)] = &[
     ("wasmtime", "48.0.8"),
     ("wasmtime-environ", "48.0.8"),
@@ -19,6 +20,7 @@ pub const VERSIONS: &[(&str, &str)] = &[
     ("cranelift-assembler-x64", "0.135.8"),
     ("regalloc2", "0.15.2"),
     ("wasmparser", "0.254.2"),
+    ("gimli", "0.33.0"),
 ];
 
 /// Counts up whenever what a stencil holds, or how an entry's numbers are to be

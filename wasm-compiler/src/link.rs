@@ -6,8 +6,11 @@
 mod blocks;
 mod eh_frame;
 mod exceptions;
+mod linkability;
 mod targets;
 mod text;
+
+pub(crate) use linkability::Linkability;
 
 use crate::compiler::Backend;
 use crate::error::CompileError;

@@ -7,6 +7,7 @@
 //! All of them are asked for in the same batch; those that turn out not to be
 //! needed are neither hits nor misses.
 
+use crate::link::Linkability;
 use crate::pieces::Piece;
 use rayon::prelude::*;
 use std::collections::HashMap;
@@ -148,8 +149,13 @@ pub(crate) fn lookup(slots: &Slots<'_>, store: &dyn CacheStore) -> Vec<Lookup> {
     replies
 }
 
-/// Opens what was found: one result for each slot.
-pub(crate) fn open<'a>(slots: &Slots<'_>, replies: &'a [Lookup]) -> Vec<Found<'a>> {
+/// Opens what was found: one result for each slot. What could not be linked is
+/// not used: an entry may be sound, and not one of this compiler.
+pub(crate) fn open<'a>(
+    slots: &Slots<'_>,
+    replies: &'a [Lookup],
+    linkability: &Linkability,
+) -> Vec<Found<'a>> {
     let open_slot = |slot: usize| {
         let Some(key) = slots.key_of_slot[slot] else {
             return Found::Uncached;
@@ -164,10 +170,13 @@ pub(crate) fn open<'a>(slots: &Slots<'_>, replies: &'a [Lookup]) -> Vec<Found<'a
         let rejected = |reason| Found::Miss { reason, rejected: true };
         match entry::open(key, bytes) {
             Err(error) => rejected(MissReason::from(&error)),
-            Ok(stencil) => match finalize::finalize(stencil, slots.parameters(slot)) {
-                Ok(_) => Found::Hit(stencil, tier, bytes.len() as u64),
-                Err(_) => rejected(MissReason::BadEntry),
-            },
+            Ok(stencil) => {
+                let fits = finalize::finalize(stencil, slots.parameters(slot)).is_ok();
+                match fits && linkability.of(&stencil) {
+                    true => Found::Hit(stencil, tier, bytes.len() as u64),
+                    false => rejected(MissReason::BadEntry),
+                }
+            }
         }
     };
     (0..slots.first.len()).into_par_iter().with_min_len(64).map(open_slot).collect()

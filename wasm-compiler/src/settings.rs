@@ -11,6 +11,7 @@
 use object::{Object as _, ObjectSection as _};
 use serde::Deserialize;
 use std::borrow::Cow;
+use target_lexicon::{Architecture, OperatingSystem, Triple};
 use wasmtime_environ::{FlagValue, Tunables, obj};
 
 /// Why there are no settings.
@@ -268,7 +269,21 @@ impl Settings {
     /// key does not cover what their code depends on.
     pub fn uncovered(&self) -> Option<&'static str> {
         let tunables = &self.tunables;
-        if tunables.debug_native {
+        let triple = self.target.parse::<Triple>().ok();
+        let is_pulley = |triple: &Triple| {
+            matches!(
+                triple.architecture,
+                Architecture::Pulley32
+                    | Architecture::Pulley64
+                    | Architecture::Pulley32be
+                    | Architecture::Pulley64be
+            )
+        };
+        if triple.as_ref().is_some_and(is_pulley) {
+            Some("Pulley")
+        } else if triple.is_some_and(|triple| triple.operating_system == OperatingSystem::Windows) {
+            Some("Windows' unwind information")
+        } else if tunables.debug_native {
             Some("native debug info")
         } else if tunables.debug_guest {
             Some("guest debugging")

@@ -46,8 +46,10 @@ pub(crate) fn split(
             ModuleFacts::new(module, types, settings, pointer_bytes, cacheable)
         })
         .collect();
-    let split_runs: Vec<Result<Vec<Piece>, CompileError>> =
-        runs(input).into_par_iter().map(|run| split_run(input, &facts, fingerprint, run)).collect();
+    let split_runs: Vec<Result<Vec<Piece>, CompileError>> = runs(input)
+        .into_par_iter()
+        .map_init(|| None, |splitter, run| split_run(input, &facts, fingerprint, run, splitter))
+        .collect();
     let mut pieces = Vec::new();
     for run in split_runs {
         // Of several invalid functions the first one is reported.
@@ -77,17 +79,21 @@ fn runs(input: &Input<'_>) -> Vec<Run> {
     runs
 }
 
-fn split_run(
+/// A module's splitter, kept from run to run: it has a table of the size of the
+/// module's index spaces.
+type Current<'a> = Option<(StaticModuleIndex, Splitter<'a>)>;
+
+fn split_run<'a>(
     input: &Input<'_>,
-    facts: &[ModuleFacts<'_, '_>],
+    facts: &'a [ModuleFacts<'a, 'a>],
     fingerprint: &Fingerprint,
     run: Run,
+    current: &mut Current<'a>,
 ) -> Result<Vec<Piece>, CompileError> {
     let mut pieces = Vec::with_capacity(run.len());
-    let mut splitter: Option<(StaticModuleIndex, Splitter<'_>)> = None;
     for (module, function) in run {
-        let splitter = match &mut splitter {
-            Some((current, splitter)) if *current == module => splitter,
+        let splitter = match &mut *current {
+            Some((of, splitter)) if *of == module => splitter,
             slot => {
                 let fresh = Splitter::new(&facts[module.index()]);
                 &mut slot.insert((module, fresh)).1

@@ -3,6 +3,7 @@
 host.py settings OUT.cwasm    writes an empty module with this host's settings
 host.py load IN.cwasm         loads an artifact
 host.py run IN.cwasm          runs a WASI program and exits as it does
+host.py run-wasm IN.wasm      the same, compiled by this host itself
 """
 
 import sys
@@ -16,7 +17,9 @@ def main(action: str, path: str) -> int:
     if action == "settings":
         Path(path).write_bytes(Module(engine, "(module)").serialize())
         return 0
-    module = Module.deserialize(engine, Path(path).read_bytes())
+    content = Path(path).read_bytes()
+    own = action == "run-wasm"
+    module = Module(engine, content) if own else Module.deserialize(engine, content)
     print(f"loaded {Path(path).name}: {len(module.exports)} exports", file=sys.stderr)
     if action == "load":
         return 0

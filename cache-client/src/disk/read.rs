@@ -8,14 +8,15 @@
 
 use crate::disk::chunk::ChunkId;
 use crate::disk::error::DiskError;
-use crate::disk::generation::Generation;
+use crate::disk::generation::{Generation, lock};
 use crate::disk::plan::{self, LastUse, Location, Place, Plan};
 use bytes::Bytes;
 use rusqlite::blob::Blob;
 use rusqlite::{Connection, ErrorCode, MAIN_DB};
 use std::ops::Range;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread;
+use std::thread::{self, ScopedJoinHandle};
 use stencil::{CacheKey, Lookup, MissReason, Tier, entry};
 
 /// More threads than this do not read faster.
@@ -102,21 +103,24 @@ pub(crate) fn lookup_within(
     Ok(in_order(keys.len(), found, MissReason::Io))
 }
 
-/// Runs one job on this thread and the others on a thread each.
+/// Runs one job on this thread and the others on a thread each, or on this one
+/// too if the system refuses a thread.
 fn in_parallel<J: Send, T: Send>(jobs: Vec<J>, run: impl Fn(J) -> T + Sync) -> Vec<T> {
-    let run = &run;
-    let mut jobs = jobs.into_iter();
-    let Some(first) = jobs.next() else {
+    let jobs: Vec<Mutex<Option<J>>> = jobs.into_iter().map(|job| Mutex::new(Some(job))).collect();
+    let run = &|job: &Mutex<Option<J>>| lock(job).take().map(&run);
+    let Some((first, others)) = jobs.split_first() else {
         return Vec::new();
     };
     thread::scope(|scope| {
-        let others: Vec<_> = jobs.map(|job| scope.spawn(move || run(job))).collect();
-        let mut results = vec![run(first)];
-        for other in others {
-            match other.join() {
-                Ok(result) => results.push(result),
-                Err(panic) => std::panic::resume_unwind(panic),
-            }
+        let start = |job| thread::Builder::new().spawn_scoped(scope, move || run(job)).ok();
+        let threads: Vec<_> = others.iter().map(start).collect();
+        let mut results: Vec<T> = run(first).into_iter().collect();
+        for (job, thread) in others.iter().zip(threads) {
+            results.extend(match thread.map(ScopedJoinHandle::join) {
+                None => run(job),
+                Some(Ok(result)) => result,
+                Some(Err(panic)) => std::panic::resume_unwind(panic),
+            });
         }
         results
     })

@@ -34,8 +34,10 @@ pub(crate) const PAGE_BYTES: u32 = 16384;
 /// takes milliseconds. Its lookup then misses with the reason "busy".
 pub(crate) const READ_WAIT_MAX: Duration = Duration::from_millis(250);
 
-/// A publisher waits at most this long for other publishers.
-pub(crate) const PUBLISH_WAIT_MAX: Duration = Duration::from_secs(5);
+/// A publisher waits at most this long for another one's transaction, which
+/// takes some ten milliseconds; eight at once have to get their turn. Then its
+/// entries are not kept, with the reason "busy".
+pub(crate) const PUBLISH_WAIT_MAX: Duration = Duration::from_secs(2);
 
 /// No row is larger: one entry of the largest size in a chunk of its own.
 const ROW_BYTES_MAX: i32 = (stencil::entry::ENTRY_BYTES_MAX + (1 << 20)) as i32;

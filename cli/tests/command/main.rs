@@ -6,4 +6,5 @@ mod bad_input;
 mod cache_faults;
 mod commands;
 mod compile;
+mod damage;
 mod interrupt;

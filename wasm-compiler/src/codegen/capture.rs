@@ -12,21 +12,39 @@ use stencil::compiled::{
 use stencil::{CalleeIndex, FunctionParameters, SourceOrdinal, StencilBuilder};
 use wasmtime_internal_cranelift::CompiledFunction;
 
-/// Code that no stencil can hold.
-#[derive(Debug, thiserror::Error)]
+/// Why no stencil can hold a piece of code. No configuration that the key covers
+/// is known to make such code.
+#[derive(Clone, Copy, Debug)]
 pub(crate) enum CaptureError {
-    #[error("the compiler's result has another type than expected")]
+    /// The compiler's result has another type than expected.
     Foreign,
-    #[error("relocation {0:?} is of a kind that this program does not know")]
-    Relocation(Reloc),
-    #[error("the code calls {0}, which its body does not name")]
-    Callee(String),
-    #[error("the code has source location {0:#x}, where no operator starts")]
-    Source(u32),
-    #[error("unwind information of this target is of a kind that this program does not write")]
+    /// A relocation of a kind that entries have no number for.
+    Relocation,
+    /// The code calls a function that its body does not name.
+    Callee,
+    /// The code has a source location where no operator starts.
+    Source,
+    /// Unwind information that is not System V's.
     Unwind,
-    #[error("an exception handler's context is in a register")]
+    /// An exception handler's context is in a register.
     Context,
+    /// More than an entry may have.
+    TooLarge,
+}
+
+impl CaptureError {
+    /// For the report.
+    pub(crate) const fn reason(self) -> &'static str {
+        match self {
+            Self::Foreign => "code of an unknown kind",
+            Self::Relocation => "a relocation of an unknown kind",
+            Self::Callee => "a call that the body does not name",
+            Self::Source => "a source location between operators",
+            Self::Unwind => "unwind information of an unknown kind",
+            Self::Context => "an exception context in a register",
+            Self::TooLarge => "a function too large for an entry",
+        }
+    }
 }
 
 /// The kinds of relocation between functions, by the number that entries hold.
@@ -86,14 +104,12 @@ fn relocations(
             None if is_fixed(relocation.reloc_target) => RelocationTarget::Fixed(name),
             // What is never cached may name anyone.
             None if piece.cache_key.is_none() => RelocationTarget::Fixed(name),
-            None => {
-                return Err(CaptureError::Callee(format!("{:?}", relocation.reloc_target)));
-            }
+            None => return Err(CaptureError::Callee),
         };
         let kind = RELOCS.iter().position(|reloc| *reloc == relocation.reloc);
         stencil.relocation(StencilRelocation {
             offset: relocation.offset,
-            kind: kind.ok_or(CaptureError::Relocation(relocation.reloc))? as u8,
+            kind: kind.ok_or(CaptureError::Relocation)? as u8,
             addend: relocation.addend,
             target,
         });
@@ -121,7 +137,7 @@ fn sources(
             None => None,
             Some(location) => {
                 let at = offsets.binary_search(&location);
-                let at = at.map_err(|_| CaptureError::Source(location))?;
+                let at = at.map_err(|_| CaptureError::Source)?;
                 Some(SourceOrdinal(at as u32))
             }
         };

@@ -1,0 +1,163 @@
+//! A compiled function -> the tables of its entry.
+
+use super::rows::TARGET_FIXED;
+use super::{
+    Metadata, RelocationTarget, StencilHandler, StencilRelocation, StencilSource, StencilTrap,
+    Table, UNWIND_NONE, UNWIND_SYSTEMV,
+};
+use crate::packed::{put_sleb, put_uleb};
+use crate::parameters::{CalleeIndex, SourceOrdinal};
+
+/// Takes in one compiled function, in ascending order of offsets in each table.
+#[derive(Clone, Debug)]
+pub struct StencilBuilder {
+    pub(crate) code: Vec<u8>,
+    alignment: u32,
+    needs_gc_heap: bool,
+    callee_count: u32,
+    source_count: u32,
+    relocations: Rows,
+    traps: Rows,
+    sources: Rows,
+    last_ordinal: u32,
+    call_sites: Rows,
+    stack_maps: Rows,
+    unwind_kind: u8,
+    unwind: Vec<u8>,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Rows {
+    count: u32,
+    last_offset: u32,
+    bytes: Vec<u8>,
+}
+
+impl Rows {
+    fn step(&mut self, offset: u32) -> u64 {
+        self.count += 1;
+        let step = offset
+            .checked_sub(self.last_offset)
+            .expect("the compiler lists tables in ascending order of offset");
+        self.last_offset = offset;
+        u64::from(step)
+    }
+
+    fn row(&mut self, offset: u32) -> &mut Vec<u8> {
+        let step = self.step(offset);
+        put_uleb(&mut self.bytes, step);
+        &mut self.bytes
+    }
+
+    fn table(&self) -> Table<'_> {
+        Table { count: self.count, bytes: &self.bytes }
+    }
+}
+
+impl StencilBuilder {
+    /// Code for a function whose parameters have `callee_count` callees and
+    /// `source_count` source locations.
+    pub fn new(code: Vec<u8>, alignment: u32, callee_count: u32, source_count: u32) -> Self {
+        Self {
+            code,
+            alignment,
+            needs_gc_heap: false,
+            callee_count,
+            source_count,
+            relocations: Rows::default(),
+            traps: Rows::default(),
+            sources: Rows::default(),
+            last_ordinal: 0,
+            call_sites: Rows::default(),
+            stack_maps: Rows::default(),
+            unwind_kind: UNWIND_NONE,
+            unwind: Vec::new(),
+        }
+    }
+
+    /// Says whether running the code needs a garbage-collected heap.
+    pub fn needs_gc_heap(&mut self, needs_gc_heap: bool) {
+        self.needs_gc_heap = needs_gc_heap;
+    }
+
+    /// Adds a relocation.
+    pub fn relocation(&mut self, relocation: StencilRelocation) {
+        let row = self.relocations.row(relocation.offset);
+        row.push(relocation.kind);
+        put_sleb(row, relocation.addend);
+        match relocation.target {
+            RelocationTarget::Fixed(name) => {
+                put_uleb(row, TARGET_FIXED);
+                put_uleb(row, u64::from(name.namespace));
+                put_uleb(row, u64::from(name.index));
+            }
+            RelocationTarget::Callee(CalleeIndex(callee)) => put_uleb(row, u64::from(callee) + 1),
+        }
+    }
+
+    /// Adds a trap.
+    pub fn trap(&mut self, trap: StencilTrap) {
+        self.traps.row(trap.offset).push(trap.code);
+    }
+
+    /// Adds to the source map.
+    pub fn source(&mut self, source: StencilSource) {
+        let step = self.sources.step(source.offset);
+        let bytes = &mut self.sources.bytes;
+        put_uleb(bytes, step << 1 | u64::from(source.ordinal.is_none()));
+        if let Some(SourceOrdinal(ordinal)) = source.ordinal {
+            put_sleb(bytes, i64::from(ordinal) - i64::from(self.last_ordinal));
+            self.last_ordinal = ordinal;
+        }
+    }
+
+    /// Adds a call that has handlers; `u32::MAX` for no frame offset.
+    pub fn call_site(
+        &mut self,
+        return_offset: u32,
+        frame_offset: u32,
+        handlers: &[StencilHandler],
+    ) {
+        let row = self.call_sites.row(return_offset);
+        put_uleb(row, u64::from(frame_offset));
+        put_uleb(row, handlers.len() as u64);
+        for handler in handlers {
+            put_uleb(row, u64::from(handler.tag));
+            put_uleb(row, u64::from(handler.context));
+            put_uleb(row, u64::from(handler.offset));
+        }
+    }
+
+    /// Adds a stack map; the slots are stack-pointer offsets in bytes.
+    pub fn stack_map(&mut self, offset: u32, frame_size: u32, slots: &[u32]) {
+        let row = self.stack_maps.row(offset);
+        put_uleb(row, u64::from(frame_size));
+        put_uleb(row, slots.len() as u64);
+        for slot in slots {
+            put_uleb(row, u64::from(*slot));
+        }
+    }
+
+    /// Gives the function a DWARF frame description entry; see
+    /// [`Unwind::SystemV`](super::Unwind::SystemV).
+    pub fn unwind_systemv(&mut self, frame_description: Vec<u8>) {
+        self.unwind_kind = UNWIND_SYSTEMV;
+        self.unwind = frame_description;
+    }
+
+    pub(crate) fn metadata(&self) -> Metadata<'_> {
+        Metadata {
+            alignment: self.alignment,
+            needs_gc_heap: self.needs_gc_heap,
+            callee_count: self.callee_count,
+            source_count: self.source_count,
+            relocations: self.relocations.table(),
+            traps: self.traps.table(),
+            sources: self.sources.table(),
+            call_sites: self.call_sites.table(),
+            stack_maps: self.stack_maps.table(),
+            unwind_kind: self.unwind_kind,
+            unwind: &self.unwind,
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! The bytes of a table <-> one row after the other.
+//!
+//! Reading never panics: what is not there, or does not fit, is `None`.
+
+use super::{
+    RelocationTarget, StencilCallSite, StencilHandler, StencilRelocation, StencilSource,
+    StencilStackMap, StencilTrap, Table,
+};
+use crate::packed::{take_sleb, take_u8, take_uleb, take_uleb32};
+use crate::parameters::{CalleeIndex, ExternalName, SourceOrdinal};
+
+fn step(bytes: &mut &[u8], offset: &mut u32) -> Option<u32> {
+    *offset = offset.checked_add(take_uleb32(bytes)?)?;
+    Some(*offset)
+}
+
+/// In the place of a callee's ordinal, which is kept plus one.
+pub(super) const TARGET_FIXED: u64 = 0;
+
+pub(super) fn take_relocation(bytes: &mut &[u8], offset: &mut u32) -> Option<StencilRelocation> {
+    Some(StencilRelocation {
+        offset: step(bytes, offset)?,
+        kind: take_u8(bytes)?,
+        addend: take_sleb(bytes)?,
+        target: match take_uleb(bytes)? {
+            TARGET_FIXED => RelocationTarget::Fixed(ExternalName {
+                namespace: take_uleb32(bytes)?,
+                index: take_uleb32(bytes)?,
+            }),
+            callee => RelocationTarget::Callee(CalleeIndex(u32::try_from(callee - 1).ok()?)),
+        },
+    })
+}
+
+pub(super) fn take_trap(bytes: &mut &[u8], offset: &mut u32) -> Option<StencilTrap> {
+    Some(StencilTrap { offset: step(bytes, offset)?, code: take_u8(bytes)? })
+}
+
+#[inline]
+pub(super) fn take_source(
+    bytes: &mut &[u8],
+    offset: &mut u32,
+    ordinal: &mut u32,
+) -> Option<StencilSource> {
+    let head = take_uleb(bytes)?;
+    *offset = offset.checked_add(u32::try_from(head >> 1).ok()?)?;
+    let ordinal = if head & 1 == 1 {
+        None
+    } else {
+        *ordinal = u32::try_from(i64::from(*ordinal).checked_add(take_sleb(bytes)?)?).ok()?;
+        Some(SourceOrdinal(*ordinal))
+    };
+    Some(StencilSource { offset: *offset, ordinal })
+}
+
+pub(super) fn take_handler(bytes: &mut &[u8]) -> Option<StencilHandler> {
+    Some(StencilHandler {
+        tag: take_uleb32(bytes)?,
+        context: take_uleb32(bytes)?,
+        offset: take_uleb32(bytes)?,
+    })
+}
+
+/// A count and that many items, each read once to find the end.
+fn take_table<'a, T>(
+    bytes: &mut &'a [u8],
+    mut take: impl FnMut(&mut &'a [u8]) -> Option<T>,
+) -> Option<Table<'a>> {
+    let count = take_uleb32(bytes)?;
+    let start = *bytes;
+    for _ in 0..count {
+        take(bytes)?;
+    }
+    let bytes = start.get(..start.len() - bytes.len())?;
+    Some(Table { count, bytes })
+}
+
+pub(super) fn take_call_site<'a>(
+    bytes: &mut &'a [u8],
+    offset: &mut u32,
+) -> Option<StencilCallSite<'a>> {
+    Some(StencilCallSite {
+        return_offset: step(bytes, offset)?,
+        frame_offset: take_uleb32(bytes)?,
+        handlers: take_table(bytes, take_handler)?,
+    })
+}
+
+pub(super) fn take_stack_map<'a>(
+    bytes: &mut &'a [u8],
+    offset: &mut u32,
+) -> Option<StencilStackMap<'a>> {
+    Some(StencilStackMap {
+        offset: step(bytes, offset)?,
+        frame_size: take_uleb32(bytes)?,
+        slots: take_table(bytes, take_uleb32)?,
+    })
+}

@@ -1,0 +1,89 @@
+//! The files of Wasmtime from whose reading `docs/key-inputs.md` was written are
+//! still those that were read.
+//!
+//! Where a fact reaches machine code without passing through a struct that
+//! `split` takes apart, nothing in this repository would notice a new one. So an
+//! upgrade fails here: read what has changed in the files named, write it into the
+//! key where it belongs, and then the new digests into this list.
+
+use serde_json::Value;
+use sha2::{Digest as _, Sha256};
+use std::collections::HashMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Crate, file, and the first 16 bytes of its SHA-256.
+#[rustfmt::skip]
+const READ: &[(&str, &str, &str)] = &[
+    ("wasmtime-internal-cranelift", "alias_region.rs", "04c70265729f5cedbd365affc42110fd"),
+    ("wasmtime-internal-cranelift", "bounds_checks.rs", "e5d38740ec3a7a1812f4faeef8289f0e"),
+    ("wasmtime-internal-cranelift", "builder.rs", "9173f7fac9d9903681616030d4ee825a"),
+    ("wasmtime-internal-cranelift", "compiled_function.rs", "e80bf8bc8c87ac5f97758824a392093a"),
+    ("wasmtime-internal-cranelift", "compiler.rs", "90ba2127105742761ee2687f77aeb31d"),
+    ("wasmtime-internal-cranelift", "func_environ.rs", "369204a6ddebfb892fa6513dbd7e8480"),
+    ("wasmtime-internal-cranelift", "func_environ/gc.rs", "26676c0fcd961053dda6787d4ef2ef1c"),
+    ("wasmtime-internal-cranelift", "func_environ/gc/copying.rs", "7f085b3f714ed39dc672168a1a675b3a"),
+    ("wasmtime-internal-cranelift", "func_environ/gc/drc.rs", "4de2312548d3c415d0455509604e07cf"),
+    ("wasmtime-internal-cranelift", "func_environ/gc/null.rs", "bc7b26f2fafe262eb21f8560866dcad0"),
+    ("wasmtime-internal-cranelift", "isa_builder.rs", "37be99f0d2e78f6b6df374cae2731bbc"),
+    ("wasmtime-internal-cranelift", "lib.rs", "09aa316367789fae3b5ec611aab3a7fb"),
+    ("wasmtime-internal-cranelift", "obj.rs", "8c75f27e6204c66329295a0378ea21fd"),
+    ("wasmtime-internal-cranelift", "translate/code_translator.rs", "3b43e508063e5082654bf5f47fabf449"),
+    ("wasmtime-internal-cranelift", "translate/func_translator.rs", "6e81df71190a19e42d90bd1ea59c820d"),
+    ("wasmtime-internal-cranelift", "translate/heap.rs", "c77805695d3029f857111c98659acd6f"),
+    ("wasmtime-internal-cranelift", "translate/stack.rs", "9266956d0fb4137d993f2a858e85e0d6"),
+    ("wasmtime-internal-cranelift", "translate/table.rs", "5fc30605d93d1027e22c31dc67e27e5b"),
+    ("wasmtime-internal-cranelift", "translate/translation_utils.rs", "255d11705b02d098cbfb043fc5bd270f"),
+    ("wasmtime-internal-cranelift", "trap.rs", "5c5d0b17e5fe48c106deb654f749c6d6"),
+    ("wasmtime-environ", "address_map.rs", "00178ff9b1c7c16bf1c8e12ba766b80d"),
+    ("wasmtime-environ", "builtin.rs", "e5280f4e0409c5daccd3003fceb6f507"),
+    ("wasmtime-environ", "compile/address_map.rs", "f368c265a6bc46703fb4dd5966a652a9"),
+    ("wasmtime-environ", "compile/mod.rs", "4d96b5b550ce37f5a45e99b0a770e2ac"),
+    ("wasmtime-environ", "compile/module_artifacts.rs", "d62bf818b2ecb8fb339f82070f13b753"),
+    ("wasmtime-environ", "compile/module_environ.rs", "904ea8e15ee20dc831e3b08bc4daf1e2"),
+    ("wasmtime-environ", "compile/module_types.rs", "37ace67a2d21c14c16e0dfe6348ceefa"),
+    ("wasmtime-environ", "compile/stack_maps.rs", "3a95598bc81f190e1d3b844693569153"),
+    ("wasmtime-environ", "compile/trap_encoding.rs", "ead7f50a81de65d4d7bdb77480e512e7"),
+    ("wasmtime-environ", "gc.rs", "e66adc17bbc52534cee1cabcd908d1ab"),
+    ("wasmtime-environ", "key.rs", "ee63a0bd317d43f51d5104915dd05aa6"),
+    ("wasmtime-environ", "module.rs", "af0a7f7b1aea0cb3074200ad2f7ffc18"),
+    ("wasmtime-environ", "tunables.rs", "6b206918be95bd64a1e0a09ff93e70d3"),
+    ("wasmtime-environ", "types.rs", "fb669610161745f2316f80d87866c515"),
+    ("wasmtime-environ", "vmoffsets.rs", "166041146061f2a96e558d4a6ad8babb"),
+    ("wasmtime", "compile.rs", "983122c1069e589de7e679c2d3eed771"),
+    ("wasmtime", "engine/serialization.rs", "d286c8419610c3b1abfebcfa620f830c"),
+    ("wasmtime-internal-unwinder", "exception_table.rs", "457d067b93cbe6c2f0c915d090ae7850"),
+];
+
+/// Where the sources of the crates lie that this build uses.
+fn sources() -> HashMap<String, PathBuf> {
+    let metadata = Command::new(env!("CARGO"))
+        .args(["metadata", "--format-version=1", "--locked", "--manifest-path"])
+        .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml"))
+        .output()
+        .expect("Cargo runs");
+    let metadata: Value = serde_json::from_slice(&metadata.stdout).expect("Cargo prints JSON");
+    let packages = metadata["packages"].as_array().expect("there are packages");
+    let source = |package: &Value| {
+        let manifest = Path::new(package["manifest_path"].as_str()?);
+        Some((package["name"].as_str()?.to_owned(), manifest.parent()?.join("src")))
+    };
+    packages.iter().filter_map(source).collect()
+}
+
+#[test]
+fn what_was_read_has_not_changed() {
+    let sources = sources();
+    let mut changed = Vec::new();
+    for (name, file, expected) in READ {
+        let path = sources[*name].join(file);
+        let content = fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        let digest = Sha256::digest(content);
+        let found: String = digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
+        if found != *expected {
+            changed.push(format!("(\"{name}\", \"{file}\", \"{found}\"),"));
+        }
+    }
+    assert!(changed.is_empty(), "these have changed since they were read:\n{}", changed.join("\n"));
+}
