@@ -9,38 +9,27 @@
 //!   they are compared;
 //! - no file is left behind, also after a signal.
 
-use crate::arguments::{Arguments, ROLE_FLAG};
+mod starter;
+
+use crate::arguments::Arguments;
 use crate::child::{self, Finished};
 use crate::edit::Edit;
 use crate::figures::{Figures, Spread};
 use crate::results::{Input, Measured, Program, Report, Results, Run, Variant};
 use crate::roles::incremental::{self, IncrementalReport};
 use crate::roles::ours::OursReport;
-use crate::roles::stock::StockReport;
 use crate::{artifact, cache_directory, roles};
-use anyhow::{Context as _, Result, anyhow, bail};
-use serde::de::DeserializeOwned;
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use anyhow::{Context as _, Result, bail};
+use starter::{Starter, interruptions, stencil};
 use std::collections::BTreeMap;
 use std::env;
 use std::fs::{self, File};
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use tempfile::TempDir;
-
-/// The command that is measured, beside this program.
-const STENCIL: &str = "stencil";
-
-/// All of its settings in the environment start so.
-const STENCIL_VARIABLES: &str = "STENCIL_";
 
 /// As much of a file as tells whether it is WebAssembly.
 const MAGIC_BYTES: u64 = 8;
-
-const EMPTY_MODULE: &[u8] = b"\0asm\x01\0\0\0";
 
 /// Runs a comparison.
 ///
@@ -72,16 +61,6 @@ struct Subject {
     expected: PathBuf,
     wasm_bytes: u64,
     output_bytes: u64,
-}
-
-/// Starts the processes.
-struct Starter {
-    this: PathBuf,
-    /// The `stencil` command, if it is to be measured.
-    stencil: Option<PathBuf>,
-    /// A directory without a configuration file.
-    no_configuration: PathBuf,
-    interrupted: Arc<AtomicBool>,
 }
 
 #[derive(Default)]
@@ -257,75 +236,6 @@ impl Round<'_> {
     }
 }
 
-impl Starter {
-    /// Lets the system read the programs' files, so that the first round does
-    /// not pay for it.
-    fn warm_up(&self, directory: &Path) -> Result<()> {
-        let (empty, output) = (directory.join("empty.wasm"), directory.join("empty.cwasm"));
-        artifact::write(&empty, [EMPTY_MODULE])?;
-        let subject = self.subject(empty, output)?;
-        let output = directory.join("empty-again.cwasm");
-        self.ours(&subject.wasm, &output, None)?;
-        same(&output, &subject)
-    }
-
-    /// Has stock Wasmtime make what all other outputs are compared with.
-    fn subject(&self, wasm: PathBuf, expected: PathBuf) -> Result<Subject> {
-        let (_, report): (_, StockReport) = self.role("stock", [&wasm, &expected])?;
-        let StockReport { wasm_bytes, output_bytes, .. } = report;
-        Ok(Subject { wasm, expected, wasm_bytes, output_bytes })
-    }
-
-    fn ours(
-        &self,
-        wasm: &PathBuf,
-        output: &PathBuf,
-        cache: Option<&Path>,
-    ) -> Result<(Finished, OursReport)> {
-        let Some(stencil) = &self.stencil else {
-            let cache = cache.map(Path::to_owned);
-            return self.role("ours", [wasm, output].into_iter().chain(&cache));
-        };
-        let mut command = Command::new(stencil);
-        command.arg("compile").arg(wasm).arg("-o").arg(output).arg("--json");
-        match cache {
-            Some(cache) => command.arg("--cache-dir").arg(cache),
-            None => command.arg("--no-cache"),
-        };
-        // What a user has set up must not change what is measured.
-        for (name, _) in env::vars_os() {
-            if name.as_encoded_bytes().starts_with(STENCIL_VARIABLES.as_bytes()) {
-                command.env_remove(name);
-            }
-        }
-        command.env("XDG_CONFIG_HOME", &self.no_configuration);
-        self.run(&mut command)
-    }
-
-    fn role<'a, T: DeserializeOwned>(
-        &self,
-        role: &str,
-        arguments: impl IntoIterator<Item = &'a PathBuf>,
-    ) -> Result<(Finished, T)> {
-        self.run(Command::new(&self.this).args([ROLE_FLAG, role]).args(arguments))
-    }
-
-    /// Runs a process that prints one JSON object.
-    fn run<T: DeserializeOwned>(&self, command: &mut Command) -> Result<(Finished, T)> {
-        let finished = child::run(command);
-        // First, since the signal may also have ended the child.
-        if self.interrupted.load(Ordering::Relaxed) {
-            bail!("interrupted");
-        }
-        let finished = finished?;
-        let report = serde_json::from_str(finished.stdout.trim()).with_context(|| {
-            let program = command.get_program().to_string_lossy();
-            format!("{program} did not print the report that was expected")
-        })?;
-        Ok((finished, report))
-    }
-}
-
 fn run_of(finished: &Finished, report: Report) -> Run {
     Run {
         wall_ms: finished.wall.as_secs_f64() * 1e3,
@@ -372,44 +282,6 @@ fn wasm_file(path: &Path) -> Result<PathBuf> {
     roles::is_component(&magic, path)?;
     // Absolute, so that no path looks like an option.
     std::path::absolute(path).with_context(cannot)
-}
-
-/// The `stencil` command to measure; `None` for the minimal program.
-fn stencil(arguments: &Arguments, this: &Path) -> Result<Option<PathBuf>> {
-    if arguments.minimal {
-        return Ok(None);
-    }
-    if let Some(named) = &arguments.stencil {
-        return match named.is_file() {
-            true => Ok(Some(std::path::absolute(named)?)),
-            false => Err(anyhow!("there is no command {}", named.display())),
-        };
-    }
-    let beside = this.with_file_name(format!("{STENCIL}{}", env::consts::EXE_SUFFIX));
-    if beside.is_file() {
-        let built = |program: &Path| program.metadata().and_then(|file| file.modified());
-        if built(&beside)? < built(this)? {
-            eprintln!(
-                "compare: {} is older than this program; `cargo build --release -p cli` first to \
-                 measure what the source is now",
-                beside.display()
-            );
-        }
-        return Ok(Some(beside));
-    }
-    eprintln!("compare: there is no {}, so the minimal program is measured", beside.display());
-    Ok(None)
-}
-
-/// Set when a signal asks this process to end. It then ends as after an error,
-/// and so removes its files.
-fn interruptions() -> Result<Arc<AtomicBool>> {
-    let interrupted = Arc::new(AtomicBool::new(false));
-    for signal in [SIGINT, SIGTERM, SIGHUP] {
-        signal_hook::flag::register(signal, interrupted.clone())
-            .context("cannot handle signals")?;
-    }
-    Ok(interrupted)
 }
 
 #[cfg(test)]

@@ -31,6 +31,7 @@ mod touch;
 mod evict;
 mod write;
 
+mod face;
 mod stats;
 
 pub use directory::default_directory;
@@ -39,13 +40,11 @@ pub use write::DiskEvent;
 
 use error::DiskError;
 use generation::{Generation, lock};
-use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
-use stencil::{CacheKey, CacheStore, Lookup, MissReason, NewEntry, PublishSummary};
-use write::Publisher;
+use stencil::{CacheKey, CacheStore as _, Lookup, MissReason};
 
 /// How large the cache may become unless it is told otherwise, in bytes.
 pub const CACHE_BYTES_DEFAULT: u64 = 10 << 30;
@@ -342,92 +341,5 @@ impl Drop for DiskStore {
         if let Some(thread) = lock(&self.touching).take() {
             let _ = thread.join();
         }
-    }
-}
-
-impl CacheStore for DiskStore {
-    /// Keys that are not a [`CacheKey`]'s 32 bytes are never there.
-    fn get(&self, key: &[u8]) -> Option<Cow<'_, [u8]>> {
-        let key = CacheKey::from_bytes(key.try_into().ok()?);
-        match self.get_one(&key) {
-            Lookup::Hit(bytes, _) => Some(Cow::Owned(bytes.into())),
-            Lookup::Miss(_) => None,
-        }
-    }
-
-    /// Keeps sealed entries only, under a [`CacheKey`]'s 32 bytes.
-    fn insert(&self, key: &[u8], value: Vec<u8>) -> bool {
-        let Ok(key) = key.try_into() else {
-            return false;
-        };
-        let entry = NewEntry { key: CacheKey::from_bytes(key), bytes: value.into() };
-        let summary = self.publish(&[entry]);
-        summary.stored + summary.already_there == 1
-    }
-
-    fn lookup(&self, keys: &[CacheKey]) -> Vec<Lookup> {
-        let missed = |reason| vec![Lookup::Miss(reason); keys.len()];
-        if keys.is_empty() {
-            return Vec::new();
-        }
-        let mut attempt = 0;
-        let (generation, answers) = loop {
-            attempt += 1;
-            let generation = match self.generation() {
-                Ok(Opened { generation, healed: None }) => generation,
-                Ok(Opened { healed: Some(reason), .. }) | Err(reason) => return missed(reason),
-            };
-            let answers = read::lookup(&generation, keys);
-            // Another process replaced the file, or deleted the directory.
-            let again = answers.failure.is_some() && !generation.is_in_place();
-            if !again || attempt == ATTEMPTS_MAX {
-                break (generation, answers);
-            }
-        };
-        self.touch(&generation, answers.uses);
-        let damaged = |answer: &Lookup| match answer {
-            Lookup::Hit(..) | Lookup::Miss(MissReason::Absent) => None,
-            Lookup::Miss(reason) => Some(*reason),
-        };
-        if let Some(error) = answers.failure {
-            self.give_up(&generation, error);
-        } else if let Some(reason) = answers.lookups.iter().find_map(damaged) {
-            self.note(&DiskError::Entries { path: generation.path.clone(), reason });
-        }
-        answers.lookups
-    }
-
-    fn publish(&self, entries: &[NewEntry]) -> PublishSummary {
-        let publisher = Publisher { size_max: self.config.size_max, observer: self.observer };
-        let mut summary = PublishSummary::default();
-        let admitted = publisher.admit(entries, &mut summary);
-        let mut left = admitted.as_slice();
-        let mut failure = MissReason::Io;
-        for attempt in 1..=ATTEMPTS_MAX {
-            if left.is_empty() {
-                break;
-            }
-            let generation = match self.generation() {
-                Ok(opened) => opened.generation,
-                Err(reason) => {
-                    failure = reason;
-                    break;
-                }
-            };
-            let Err(error) = publisher.publish(&generation, &mut left, &mut summary) else {
-                break;
-            };
-            // A new file may do what a lost or a damaged one did not.
-            if attempt < ATTEMPTS_MAX && !generation.is_in_place() {
-                continue;
-            }
-            let again = error.is_damage();
-            failure = self.give_up(&generation, error);
-            if !again {
-                break;
-            }
-        }
-        summary.refuse(failure, left.len() as u64);
-        summary
     }
 }

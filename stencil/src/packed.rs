@@ -2,6 +2,8 @@
 //!
 //! Reading never panics and never allocates: what is not there is `None`.
 
+#![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing))]
+
 /// Maps small magnitudes of either sign to small numbers.
 #[inline]
 pub(crate) fn zigzag(value: i64) -> u64 {

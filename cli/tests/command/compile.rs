@@ -205,3 +205,26 @@ fn flags_win_over_the_environment_and_that_over_the_file() {
     command.args(["--cache-dir", "/from-flag"]);
     assert_eq!(directory(sandbox::ran(command.output().unwrap())), "/from-flag");
 }
+
+/// A level in the file's Cranelift table once won over the flag.
+#[test]
+fn a_level_that_was_asked_for_wins_over_the_files() {
+    let sandbox = Sandbox::new();
+    fs::create_dir_all(sandbox.path("config/stencil")).unwrap();
+    let text = "[cranelift]\nopt_level = \"none\"\nhas_avx = true\n";
+    fs::write(sandbox.path("config/stencil/config.toml"), text).unwrap();
+    let mut none = Config::new();
+    none.cranelift_opt_level(wasmtime::OptLevel::None);
+    sandbox.run(&["compile", &ledger(), "-o", "file.cwasm"]).done();
+    assert_same(&sandbox.path("file.cwasm"), &stock(&none, &testdata("wasm/ledger.wasm")));
+    sandbox.run(&["compile", &ledger(), "-o", "flag.cwasm", "-O", "speed"]).done();
+    let speed = stock(&Config::new(), &testdata("wasm/ledger.wasm"));
+    assert_same(&sandbox.path("flag.cwasm"), &speed);
+    // The file's flags are not another target's.
+    let target = "aarch64-unknown-linux-gnu";
+    let args = ["compile", &ledger(), "-o", "arm.cwasm", "-O", "speed", "--target", target];
+    sandbox.run(&args).done();
+    let mut arm = Config::new();
+    arm.target(target).unwrap().cranelift_opt_level(wasmtime::OptLevel::Speed);
+    assert_same(&sandbox.path("arm.cwasm"), &stock(&arm, &testdata("wasm/ledger.wasm")));
+}

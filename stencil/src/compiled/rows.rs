@@ -2,6 +2,8 @@
 //!
 //! Reading never panics: what is not there, or does not fit, is `None`.
 
+#![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing))]
+
 use super::{
     RelocationTarget, StencilCallSite, StencilHandler, StencilRelocation, StencilSource,
     StencilStackMap, StencilTrap, Table,

@@ -1,0 +1,95 @@
+//! [`DiskStore`] as a [`CacheStore`]: what becomes of one lookup or publish when
+//! the file that it works on goes away or turns out to be damaged.
+
+use super::error::DiskError;
+use super::write::Publisher;
+use super::{ATTEMPTS_MAX, DiskStore, Opened, read};
+use std::borrow::Cow;
+use stencil::{CacheKey, CacheStore, Lookup, MissReason, NewEntry, PublishSummary};
+
+impl CacheStore for DiskStore {
+    /// Keys that are not a [`CacheKey`]'s 32 bytes are never there.
+    fn get(&self, key: &[u8]) -> Option<Cow<'_, [u8]>> {
+        let key = CacheKey::from_bytes(key.try_into().ok()?);
+        match self.get_one(&key) {
+            Lookup::Hit(bytes, _) => Some(Cow::Owned(bytes.into())),
+            Lookup::Miss(_) => None,
+        }
+    }
+
+    /// Keeps sealed entries only, under a [`CacheKey`]'s 32 bytes.
+    fn insert(&self, key: &[u8], value: Vec<u8>) -> bool {
+        let Ok(key) = key.try_into() else {
+            return false;
+        };
+        let entry = NewEntry { key: CacheKey::from_bytes(key), bytes: value.into() };
+        let summary = self.publish(&[entry]);
+        summary.stored + summary.already_there == 1
+    }
+
+    fn lookup(&self, keys: &[CacheKey]) -> Vec<Lookup> {
+        let missed = |reason| vec![Lookup::Miss(reason); keys.len()];
+        if keys.is_empty() {
+            return Vec::new();
+        }
+        let mut attempt = 0;
+        let (generation, answers) = loop {
+            attempt += 1;
+            let generation = match self.generation() {
+                Ok(Opened { generation, healed: None }) => generation,
+                Ok(Opened { healed: Some(reason), .. }) | Err(reason) => return missed(reason),
+            };
+            let answers = read::lookup(&generation, keys);
+            // Another process replaced the file, or deleted the directory.
+            let again = answers.failure.is_some() && !generation.is_in_place();
+            if !again || attempt == ATTEMPTS_MAX {
+                break (generation, answers);
+            }
+        };
+        self.touch(&generation, answers.uses);
+        let damaged = |answer: &Lookup| match answer {
+            Lookup::Hit(..) | Lookup::Miss(MissReason::Absent) => None,
+            Lookup::Miss(reason) => Some(*reason),
+        };
+        if let Some(error) = answers.failure {
+            self.give_up(&generation, error);
+        } else if let Some(reason) = answers.lookups.iter().find_map(damaged) {
+            self.note(&DiskError::Entries { path: generation.path.clone(), reason });
+        }
+        answers.lookups
+    }
+
+    fn publish(&self, entries: &[NewEntry]) -> PublishSummary {
+        let publisher = Publisher { size_max: self.config.size_max, observer: self.observer };
+        let mut summary = PublishSummary::default();
+        let admitted = publisher.admit(entries, &mut summary);
+        let mut left = admitted.as_slice();
+        let mut failure = MissReason::Io;
+        for attempt in 1..=ATTEMPTS_MAX {
+            if left.is_empty() {
+                break;
+            }
+            let generation = match self.generation() {
+                Ok(opened) => opened.generation,
+                Err(reason) => {
+                    failure = reason;
+                    break;
+                }
+            };
+            let Err(error) = publisher.publish(&generation, &mut left, &mut summary) else {
+                break;
+            };
+            // A new file may do what a lost or a damaged one did not.
+            if attempt < ATTEMPTS_MAX && !generation.is_in_place() {
+                continue;
+            }
+            let again = error.is_damage();
+            failure = self.give_up(&generation, error);
+            if !again {
+                break;
+            }
+        }
+        summary.refuse(failure, left.len() as u64);
+        summary
+    }
+}
