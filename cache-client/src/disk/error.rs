@@ -12,7 +12,7 @@ use stencil::MissReason;
 #[non_exhaustive]
 pub(crate) enum DiskError {
     #[error(
-        "cache directory {path} cannot be used: {source}; choose another one, or make it writable", path = path.display()
+        "cache directory {path} cannot be used: {}; choose another one, or make it writable", words(source), path = path.display()
     )]
     Directory { path: PathBuf, source: io::Error },
     #[error(
@@ -23,7 +23,7 @@ pub(crate) enum DiskError {
         "{path} may be written by others (mode {mode:o}), so its entries are not trusted; remove it, or take these rights away with `chmod go-w`", path = path.display()
     )]
     OthersMayWrite { path: PathBuf, mode: u32 },
-    #[error("cache file {path} cannot be used: {source}; make it accessible, or remove it", path = path.display())]
+    #[error("cache file {path} cannot be used: {}; make it accessible, or remove it", words(source), path = path.display())]
     File { path: PathBuf, source: io::Error },
     #[error("cache file {path} is damaged: {found}", path = path.display())]
     Damaged { path: PathBuf, found: String },
@@ -45,10 +45,21 @@ pub(crate) enum DiskError {
         "the cache's size limit of {size_max} bytes leaves no room in {path}; raise the limit", path = path.display()
     )]
     Bound { path: PathBuf, size_max: u64 },
+    #[error("cache file {path} is read-only; make it writable, or choose another cache directory", path = path.display())]
+    ReadOnly { path: PathBuf },
     #[error("cache file {path} was moved or removed while it was in use", path = path.display())]
     Moved { path: PathBuf },
     #[error("cache file {path} cannot be used: {source}; check the disk, or remove the file", path = path.display())]
     Sqlite { path: PathBuf, source: rusqlite::Error },
+}
+
+/// An error of the system without its number.
+fn words(error: &io::Error) -> String {
+    let text = error.to_string();
+    match text.split_once(" (os error") {
+        Some((words, _)) => words.to_owned(),
+        None => text,
+    }
 }
 
 impl DiskError {
@@ -95,6 +106,7 @@ impl DiskError {
                 Self::Full { path, source }
             }
             ErrorCode::ReadOnly if extended == ffi::SQLITE_READONLY_DBMOVED => Self::Moved { path },
+            ErrorCode::ReadOnly | ErrorCode::PermissionDenied => Self::ReadOnly { path },
             ErrorCode::DatabaseCorrupt
             | ErrorCode::NotADatabase
             | ErrorCode::ConstraintViolation
@@ -117,6 +129,7 @@ impl DiskError {
             Self::Full { .. } | Self::Bound { .. } => MissReason::Full,
             Self::Directory { .. }
             | Self::File { .. }
+            | Self::ReadOnly { .. }
             | Self::Moved { .. }
             | Self::Sqlite { .. } => MissReason::Io,
         }
