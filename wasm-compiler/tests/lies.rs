@@ -72,6 +72,7 @@ fn check(target: &str, relocation: StencilRelocation) {
     assert_eq!(report.rejected, cold.misses, "{relocation:?}");
     assert_eq!(report.miss_reasons.get(&MissReason::BadEntry), Some(&cold.misses));
     assert_eq!(report.bypass_reason, None);
+    store.assert_no_conflicts();
 }
 
 const X86_CALL: u8 = 0;
