@@ -4,7 +4,7 @@
 //! ~/.cache/stencil/                   directory   0700, ours alone
 //!   entries-v1-000001.sqlite          schema      three tables
 //!   entries-v1-000001.sqlite-journal  SQLite's: what an interrupted commit undoes
-//!   lock                              heal        held while a file is made or deleted
+//!   entries.lock                      heal        held while a file is made or deleted
 //! ```
 //!
 //! Invariants:

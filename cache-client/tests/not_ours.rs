@@ -167,13 +167,13 @@ fn something_else_in_the_place_of_the_directory_is_refused() {
 fn something_else_in_the_place_of_the_files_is_replaced() {
     let dir = TempDir::new().unwrap();
     fs::create_dir(dir.path().join(FIRST)).unwrap();
-    fs::create_dir(dir.path().join("unfinished")).unwrap();
-    fs::create_dir(dir.path().join("lock")).unwrap();
+    fs::create_dir(dir.path().join("entries.unfinished")).unwrap();
+    fs::create_dir(dir.path().join("entries.lock")).unwrap();
     assert_works(&disk(dir.path(), SIZE_MAX));
 
     // Opening a pipe would wait for its other end for ever.
     let dir = TempDir::new().unwrap();
-    for name in [FIRST, "unfinished", "lock"] {
+    for name in [FIRST, "entries.unfinished", "entries.lock"] {
         let made = Command::new("mkfifo").arg(dir.path().join(name)).status();
         if !made.is_ok_and(|status| status.success()) {
             eprintln!("SKIPPED the half with pipes: there is no mkfifo");
@@ -181,6 +181,30 @@ fn something_else_in_the_place_of_the_files_is_replaced() {
         }
     }
     assert_works(&disk(dir.path(), SIZE_MAX));
+}
+
+/// A directory in the place of one of the files was once removed with all that
+/// was in it.
+#[test]
+fn nothing_of_others_is_lost() {
+    for name in [FIRST, "entries.unfinished", "entries.lock"] {
+        let dir = TempDir::new().unwrap();
+        let theirs = dir.path().join(name).join("deep/theirs");
+        fs::create_dir_all(theirs.parent().unwrap()).unwrap();
+        fs::write(&theirs, "kept").unwrap();
+        for other in ["lock", "unfinished", "notes.sqlite"] {
+            fs::write(dir.path().join(other), "kept").unwrap();
+        }
+        let store = disk(dir.path(), SIZE_MAX);
+        let entries = entries(0..3, 100);
+        let summary = store.publish(&entries);
+        assert!(summary.stored == 3 || !store.problems().is_empty(), "{name}: {summary:?}");
+        store.clear().ok();
+        assert_eq!(fs::read(&theirs).unwrap(), b"kept", "{name}");
+        for other in ["lock", "unfinished", "notes.sqlite"] {
+            assert_eq!(fs::read(dir.path().join(other)).unwrap(), b"kept", "{name}: {other}");
+        }
+    }
 }
 
 /// Whether permissions hold for this user; they do not for root.

@@ -16,8 +16,10 @@ use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
-const LOCK_NAME: &str = "lock";
-const UNFINISHED_NAME: &str = "unfinished";
+/// Names that nobody else gives to a file: the directory may be one that holds
+/// other things as well.
+const LOCK_NAME: &str = "entries.lock";
+const UNFINISHED_NAME: &str = "entries.unfinished";
 const FILE_MODE: u32 = 0o600;
 
 /// Making an empty file takes milliseconds.
@@ -69,8 +71,8 @@ fn sweep(dir: &Path, generations: &[GenerationNumber]) {
 fn remove(dir: &Path, name: &str) {
     let path = dir.join(name);
     if fs::remove_file(&path).is_err() {
-        // Whatever else stands there, it stands where our file should.
-        let _ = fs::remove_dir_all(&path);
+        // A directory goes only if nothing is lost with it.
+        let _ = fs::remove_dir(&path);
     }
     for companion in COMPANIONS {
         let _ = fs::remove_file(dir.join(format!("{name}{companion}")));
