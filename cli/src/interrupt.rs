@@ -19,14 +19,18 @@ pub struct Interrupt {
 }
 
 impl Interrupt {
-    /// Watches for SIGHUP, SIGINT and SIGTERM from now on. `leave` runs before the
+    /// Watches for SIGHUP, SIGINT and SIGTERM from now on, but for those that
+    /// are ignored. `leave` runs before the
     /// program ends.
     ///
     /// Where signals cannot be watched they end the program as usual.
     pub fn watch(leave: impl FnOnce() + Send + 'static) -> Self {
         ignore_file_size_signal();
         let interrupt = Self::default();
-        let Ok(mut signals) = Signals::new([SIGHUP, SIGINT, SIGTERM]) else {
+        let ignored = ignored_signals();
+        let is_ignored = |signal: i32| ignored >> (signal - 1) & 1 == 1;
+        let watched = [SIGHUP, SIGINT, SIGTERM].into_iter().filter(|signal| !is_ignored(*signal));
+        let Ok(mut signals) = Signals::new(watched) else {
             return interrupt;
         };
         let watched = interrupt.clone();
@@ -51,6 +55,14 @@ impl Interrupt {
     pub fn unfinished(&self) -> MutexGuard<'_, Option<PathBuf>> {
         self.unfinished.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The signals that this process was told to ignore when it was started, as by
+/// `nohup`: bit n is signal n + 1. None where the system does not tell.
+fn ignored_signals() -> u64 {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0)
 }
 
 /// Without a handler a write beyond `ulimit -f` ends the process; with one, the

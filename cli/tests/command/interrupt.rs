@@ -37,6 +37,29 @@ fn nothing_is_left_behind_at_any_time() {
     assert!(interrupted > 0, "no compile was interrupted");
 }
 
+/// What runs under `nohup` goes on when its terminal is closed.
+#[test]
+fn an_ignored_signal_stays_ignored() {
+    let sandbox = Sandbox::new();
+    let mut command = std::process::Command::new("sh");
+    let script = "trap '' HUP; exec \"$0\" \"$@\"";
+    command.args(["-c", script, env!("CARGO_BIN_EXE_stencil"), "compile", &ledger()]);
+    command.args(["-o", "o.cwasm", "--no-cache"]).stderr(Stdio::null());
+    sandbox.prepare(&mut command);
+    let mut child = command.spawn().unwrap();
+    let kill = format!("kill -HUP {}", child.id());
+    while child.try_wait().unwrap().is_none() {
+        std::thread::sleep(Duration::from_millis(20));
+        std::process::Command::new("sh")
+            .args(["-c", &kill])
+            .stderr(Stdio::null())
+            .status()
+            .unwrap();
+    }
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    assert!(sandbox.path("o.cwasm").exists());
+}
+
 #[test]
 fn a_cache_survives_being_killed() {
     let sandbox = Sandbox::new();
