@@ -17,6 +17,7 @@
 #![forbid(unsafe_code)]
 
 mod memory;
+mod single;
 
 mod disk;
 

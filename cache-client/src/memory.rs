@@ -8,6 +8,7 @@
 //! whole buffer alive: at most about twice what was asked for together, but up
 //! to a whole chunk for an entry that outlives its neighbours.
 
+use crate::single;
 use lru::LruCache;
 use std::borrow::Cow;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -80,21 +81,12 @@ impl Kept {
 }
 
 impl CacheStore for MemoryStore {
-    /// Keys that are not a [`CacheKey`]'s 32 bytes are never there.
     fn get(&self, key: &[u8]) -> Option<Cow<'_, [u8]>> {
-        let key = CacheKey::from_bytes(key.try_into().ok()?);
-        let bytes = self.kept().entries.get(&key).cloned()?;
-        Some(Cow::Owned(bytes.into()))
+        single::get(self, key)
     }
 
-    /// Keys that are not a [`CacheKey`]'s 32 bytes are not kept.
     fn insert(&self, key: &[u8], value: Vec<u8>) -> bool {
-        let Ok(key) = key.try_into() else {
-            return false;
-        };
-        let entry = NewEntry { key: CacheKey::from_bytes(key), bytes: value.into() };
-        let summary = self.publish(&[entry]);
-        summary.stored + summary.already_there == 1
+        single::insert(self, key, value)
     }
 
     fn lookup(&self, keys: &[CacheKey]) -> Vec<Lookup> {

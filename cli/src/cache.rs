@@ -19,28 +19,16 @@ pub struct Cache {
 impl Cache {
     /// The chosen cache. Opens nothing yet.
     pub fn open(choice: &CacheChoice) -> Self {
-        let disk = |dir: &std::path::PathBuf| {
-            let mut config = DiskConfig::new(dir);
-            config.size_max = choice.size_max;
-            DiskStore::open(config)
-        };
-        if choice.dir.is_none() {
+        let disk = disk(choice);
+        if disk.is_none() {
             exit::say("warning", &format_args!("{NOWHERE}, so nothing is kept"));
         }
-        Self { disk: choice.dir.as_ref().map(disk) }
+        Self { disk }
     }
 
     /// The cache, for a command that is about nothing else.
     pub fn require(choice: &CacheChoice) -> Result<DiskStore, Failure> {
-        match Self::open_quietly(choice) {
-            Some(disk) => Ok(disk),
-            None => Err(Failure::usage(NOWHERE)),
-        }
-    }
-
-    fn open_quietly(choice: &CacheChoice) -> Option<DiskStore> {
-        choice.dir.as_ref()?;
-        Self::open(choice).disk
+        disk(choice).ok_or_else(|| Failure::usage(NOWHERE))
     }
 
     /// No cache.
@@ -67,6 +55,11 @@ impl Cache {
             exit::say("warning", &problem);
         }
     }
+}
+
+fn disk(choice: &CacheChoice) -> Option<DiskStore> {
+    let (dir, size_max) = (choice.dir.clone()?, choice.size_max);
+    Some(DiskStore::open(DiskConfig { dir, size_max }))
 }
 
 const NOWHERE: &str = "there is no place for a cache: neither XDG_CACHE_HOME nor HOME is an \

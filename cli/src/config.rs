@@ -102,18 +102,16 @@ impl Config {
             let line = 1 + text.bytes().take(start).filter(|byte| *byte == b'\n').count();
             wrong(line, error.message().trim())
         })?;
+        let wrong_value = |key: &str, what: &str| {
+            let at = text.lines().position(|line| line.trim_start().starts_with(key));
+            Err(wrong(1 + at.unwrap_or(0), what))
+        };
         if let Some(dir) = file.cache_dir.as_ref().filter(|dir| dir.is_relative()) {
-            let named = |line: &str| line.trim_start().starts_with("cache-dir");
-            let line = 1 + text.lines().position(named).unwrap_or(0);
-            return Err(wrong(
-                line,
-                &format!("cache-dir {} is not an absolute path", dir.display()),
-            ));
+            let what = format!("cache-dir {} is not an absolute path", dir.display());
+            return wrong_value("cache-dir", &what);
         }
         if file.jobs.is_some_and(|jobs| jobs.get() > JOBS_MAX) {
-            let line =
-                1 + text.lines().position(|l| l.trim_start().starts_with("jobs")).unwrap_or(0);
-            return Err(wrong(line, &format!("jobs is more than {JOBS_MAX}")));
+            return wrong_value("jobs", &format!("jobs is more than {JOBS_MAX}"));
         }
         Ok(Self { file })
     }

@@ -96,19 +96,11 @@ pub fn object(outcome: &Outcome<'_>) -> String {
     line
 }
 
+/// Reading the file is a part of the first stage.
 fn stages_ms(outcome: &Outcome<'_>) -> BTreeMap<&'static str, f64> {
-    let stages = &outcome.report.stages;
-    let times = [
-        ("input", outcome.input.took + stages.input),
-        ("split", stages.split),
-        ("lookup", stages.lookup),
-        ("codegen", stages.codegen),
-        ("finalize", stages.finalize),
-        ("link", stages.link),
-        ("write", stages.write),
-        ("publish", stages.publish),
-    ];
-    times.into_iter().map(|(stage, time)| (stage, ms(time))).collect()
+    let mut stages = outcome.report.stages;
+    stages.input += outcome.input.took;
+    stages.named().map(|(stage, time)| (stage, ms(time))).into()
 }
 
 /// Milliseconds, to the microsecond.

@@ -150,7 +150,7 @@ impl Compiler {
         &self,
         wasm: &[u8],
         store: &dyn CacheStore,
-        out: &mut dyn WritableBuffer,
+        out: &mut impl WritableBuffer,
     ) -> Result<Report, CompileError> {
         let backend = &self.backend;
         let mut report = self.new_report(wasm);
@@ -232,7 +232,7 @@ impl Compiler {
         pieces: &[Piece],
         reason: &'static str,
         (mut report, mut clock): (Report, Clock),
-        out: &mut dyn WritableBuffer,
+        out: &mut impl WritableBuffer,
     ) -> Result<Report, CompileError> {
         report.bypassed = pieces.len() as u64;
         report.bypass_reason = Some(reason);

@@ -128,30 +128,8 @@ pub(crate) fn finish<'a>(
 /// Writes the file, and returns its size in bytes.
 pub(crate) fn emit(
     artifact: ObjectBuilder<'_>,
-    out: &mut dyn WritableBuffer,
+    out: &mut impl WritableBuffer,
 ) -> Result<u64, CompileError> {
-    let mut out = Sink(out);
-    artifact.finish(&mut out).map_err(CompileError::wasmtime)?;
+    artifact.finish(out).map_err(CompileError::wasmtime)?;
     Ok(out.len() as u64)
-}
-
-/// A buffer behind a pointer, for functions that are generic over buffers.
-struct Sink<'a>(&'a mut dyn WritableBuffer);
-
-impl WritableBuffer for Sink<'_> {
-    fn len(&self) -> usize {
-        self.0.len()
-    }
-
-    fn reserve(&mut self, size: usize) -> Result<(), ()> {
-        self.0.reserve(size)
-    }
-
-    fn resize(&mut self, new_len: usize) {
-        self.0.resize(new_len);
-    }
-
-    fn write_bytes(&mut self, bytes: &[u8]) {
-        self.0.write_bytes(bytes);
-    }
 }

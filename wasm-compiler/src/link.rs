@@ -19,7 +19,7 @@ use crate::lookup::{Slots, Slotted};
 use crate::pieces;
 use rayon::prelude::*;
 use std::collections::BTreeSet;
-use stencil::compiled::RelocationTarget;
+use stencil::compiled::{RelocationTarget, StencilRelocation};
 use stencil::finalize::{FinalizedFunction, finalize};
 use stencil::{CompiledStencil, ExternalName};
 use wasmtime_environ::{FilePos, FuncKey};
@@ -65,19 +65,17 @@ pub(crate) fn needed_builtins<'a>(
     slots: &Slots<'a>,
     stencils: &[Option<CompiledStencil<'_>>],
 ) -> Vec<Slotted<'a>> {
-    let fixed = |stencil: &CompiledStencil<'_>| -> BTreeSet<ExternalName> {
-        let fixed = stencil.relocations().filter_map(|relocation| match relocation.target {
-            RelocationTarget::Fixed(name) => Some(name),
-            _ => None,
-        });
-        fixed.collect()
+    let fixed = |relocation: StencilRelocation| match relocation.target {
+        RelocationTarget::Fixed(name) => Some(name),
+        _ => None,
     };
     // Slots that are not needed are builtin trampolines, which call nobody.
     let named: BTreeSet<ExternalName> = stencils
         .par_iter()
         .with_min_len(PIECES_MIN)
         .fold(BTreeSet::new, |mut named, stencil| {
-            named.extend(stencil.iter().flat_map(fixed));
+            let relocations = stencil.iter().flat_map(CompiledStencil::relocations);
+            named.extend(relocations.filter_map(fixed));
             named
         })
         .reduce(BTreeSet::new, |mut one, other| {

@@ -115,6 +115,23 @@ pub struct Stages {
     pub publish: Duration,
 }
 
+impl Stages {
+    /// Every stage by its name, in their order.
+    pub fn named(&self) -> [(&'static str, Duration); 8] {
+        let Self { input, split, lookup, codegen, finalize, link, write, publish } = *self;
+        [
+            ("input", input),
+            ("split", split),
+            ("lookup", lookup),
+            ("codegen", codegen),
+            ("finalize", finalize),
+            ("link", link),
+            ("write", write),
+            ("publish", publish),
+        ]
+    }
+}
+
 impl Report {
     /// Hits among lookups, 0 to 1; 1 if nothing was looked up.
     pub fn hit_rate(&self) -> f64 {

@@ -71,17 +71,6 @@ pub fn store(cache_dir: Option<&Path>) -> Box<dyn CacheStore> {
 impl OursReport {
     fn new(report: &Report, wall_ms: f64) -> Self {
         let ms = |time: Duration| time.as_secs_f64() * 1e3;
-        let stages = &report.stages;
-        let stages_ms = [
-            ("input", ms(stages.input)),
-            ("split", ms(stages.split)),
-            ("lookup", ms(stages.lookup)),
-            ("codegen", ms(stages.codegen)),
-            ("finalize", ms(stages.finalize)),
-            ("link", ms(stages.link)),
-            ("write", ms(stages.write)),
-            ("publish", ms(stages.publish)),
-        ];
         let hits = [
             ("memory", report.hits.memory),
             ("disk", report.hits.disk),
@@ -98,7 +87,11 @@ impl OursReport {
             rejected: report.rejected,
             code_bytes: Some(report.code_bytes),
             hit_code_bytes: Some(report.hit_code_bytes),
-            stages_ms: stages_ms.into_iter().map(|(stage, ms)| (stage.to_owned(), ms)).collect(),
+            stages_ms: report
+                .stages
+                .named()
+                .map(|(stage, time)| (stage.to_owned(), ms(time)))
+                .into(),
             wall_ms,
         }
     }

@@ -4,27 +4,18 @@
 use super::error::DiskError;
 use super::write::Publisher;
 use super::{ATTEMPTS_MAX, DiskStore, Opened, read};
+use crate::single;
 use std::borrow::Cow;
 use stencil::{CacheKey, CacheStore, Lookup, MissReason, NewEntry, PublishSummary};
 
 impl CacheStore for DiskStore {
-    /// Keys that are not a [`CacheKey`]'s 32 bytes are never there.
     fn get(&self, key: &[u8]) -> Option<Cow<'_, [u8]>> {
-        let key = CacheKey::from_bytes(key.try_into().ok()?);
-        match self.get_one(&key) {
-            Lookup::Hit(bytes, _) => Some(Cow::Owned(bytes.into())),
-            Lookup::Miss(_) => None,
-        }
+        single::get(self, key)
     }
 
-    /// Keeps sealed entries only, under a [`CacheKey`]'s 32 bytes.
+    /// Keeps sealed entries only.
     fn insert(&self, key: &[u8], value: Vec<u8>) -> bool {
-        let Ok(key) = key.try_into() else {
-            return false;
-        };
-        let entry = NewEntry { key: CacheKey::from_bytes(key), bytes: value.into() };
-        let summary = self.publish(&[entry]);
-        summary.stored + summary.already_there == 1
+        single::insert(self, key, value)
     }
 
     fn lookup(&self, keys: &[CacheKey]) -> Vec<Lookup> {

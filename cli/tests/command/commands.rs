@@ -2,7 +2,7 @@
 
 use crate::sandbox::{Sandbox, ledger};
 use std::fs;
-use stencil::{CacheKey, EntryBytes};
+use stencil::{CacheKey, EntryBytes, StencilBuilder};
 
 fn filled() -> Sandbox {
     let sandbox = Sandbox::new();
@@ -120,14 +120,10 @@ fn verify_finds_other_code() {
 
 /// An entry with one byte of code changed, and a seal that is whole.
 fn forge(key: &CacheKey, bytes: &EntryBytes) -> EntryBytes {
-    const CHECKSUM_AT: usize = 48;
-    let mut forged = bytes.to_vec();
-    let code_at = stencil::entry::HEADER_LEN;
-    forged[code_at] ^= 0x55;
-    let mut hash = xxhash_rust::xxh3::Xxh3Default::new();
-    hash.update(&forged[..CHECKSUM_AT]);
-    hash.update(&forged[code_at..]);
-    forged[CHECKSUM_AT..code_at].copy_from_slice(&hash.digest128().to_le_bytes());
-    assert!(stencil::entry::open(key, &forged).is_ok(), "the forged seal is not whole");
-    forged.into()
+    let stencil = stencil::entry::open(key, bytes).unwrap();
+    let mut code = stencil.code().to_vec();
+    code[0] ^= 0x55;
+    let (callees, sources) = (stencil.callee_count(), stencil.source_count());
+    let forged = StencilBuilder::new(code, stencil.alignment(), callees, sources);
+    stencil::entry::seal(key, &forged).unwrap()
 }

@@ -2,29 +2,12 @@
 //! succeeds with the right bytes, and says what it found wrong.
 
 use crate::sandbox::{Sandbox, testdata};
+use rand::{RngExt as _, SeedableRng as _, rngs::SmallRng};
 use std::fs;
 use std::path::Path;
 use wat::parse_file;
 
 const DAMAGES: u64 = 500;
-
-/// A sequence of numbers that looks random and is the same each time.
-struct Numbers(u64);
-
-impl Numbers {
-    /// SplitMix64.
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    fn below(&mut self, end: usize) -> usize {
-        (self.next() % end.max(1) as u64) as usize
-    }
-}
 
 fn copy(from: &Path, to: &Path) {
     fs::remove_dir_all(to).ok();
@@ -36,19 +19,24 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
+/// A number from 0 to before `end`; 0 if there is none.
+fn below(numbers: &mut SmallRng, end: usize) -> usize {
+    numbers.random_range(0..end.max(1))
+}
+
 /// Does something to the files, and tells what.
-fn damage(cache: &Path, numbers: &mut Numbers) -> String {
+fn damage(cache: &Path, numbers: &mut SmallRng) -> String {
     let mut files: Vec<_> = fs::read_dir(cache).unwrap().map(|file| file.unwrap().path()).collect();
     files.sort();
     // Mostly the database itself.
     let database = files.iter().position(|file| file.extension().is_some_and(|e| e == "sqlite"));
-    let nth = if numbers.below(8) == 0 { numbers.below(files.len()) } else { database.unwrap() };
+    let nth = if below(numbers, 8) == 0 { below(numbers, files.len()) } else { database.unwrap() };
     let path = &files[nth];
     let name = path.file_name().unwrap().to_string_lossy().into_owned();
     let mut bytes = fs::read(path).unwrap();
-    let at = numbers.below(bytes.len());
-    let end = at + numbers.below(bytes.len() - at);
-    let what = match numbers.below(7) {
+    let at = below(numbers, bytes.len());
+    let end = at + below(numbers, bytes.len() - at);
+    let what = match below(numbers, 7) {
         0 => {
             bytes.truncate(at);
             format!("{name} truncated to {at}")
@@ -58,30 +46,30 @@ fn damage(cache: &Path, numbers: &mut Numbers) -> String {
             format!("{name} zeroed from {at} to {end}")
         }
         2 => {
-            let count = 1 + numbers.below(64);
+            let count = 1 + below(numbers, 64);
             for _ in 0..count {
-                let at = numbers.below(bytes.len());
+                let at = below(numbers, bytes.len());
                 if let Some(byte) = bytes.get_mut(at) {
-                    *byte = numbers.next() as u8;
+                    *byte = numbers.random();
                 }
             }
             format!("{name} overwritten at {count} places")
         }
         3 => {
-            bytes[at..end].iter_mut().for_each(|byte| *byte = numbers.next() as u8);
+            bytes[at..end].iter_mut().for_each(|byte| *byte = numbers.random());
             format!("{name} overwritten from {at} to {end}")
         }
         4 => {
-            bytes = (0..numbers.below(100_000)).map(|_| numbers.next() as u8).collect();
+            bytes = (0..below(numbers, 100_000)).map(|_| numbers.random()).collect();
             format!("{name} replaced by noise")
         }
         5 => {
-            bytes.extend((0..numbers.below(10_000)).map(|_| numbers.next() as u8));
+            bytes.extend((0..below(numbers, 10_000)).map(|_| numbers.random::<u8>()));
             format!("{name} made longer")
         }
         _ => {
             let journal = format!("{}-journal", files[database.unwrap()].display());
-            let noise: Vec<u8> = (0..numbers.below(5_000)).map(|_| numbers.next() as u8).collect();
+            let noise: Vec<u8> = (0..below(numbers, 5_000)).map(|_| numbers.random()).collect();
             fs::write(journal, noise).unwrap();
             format!("a journal of noise, and {name} as it was")
         }
@@ -102,7 +90,7 @@ fn five_hundred_damages_change_no_byte() {
         sandbox.run(&["compile", wat, "-o", "o.cwasm", "--cache-dir", cache, "--json", "-j", "1"])
     };
     compile(&sound).done();
-    let mut numbers = Numbers(7);
+    let mut numbers = SmallRng::seed_from_u64(7);
     let (mut told, mut hits, mut misses) = (0, 0, 0);
     for nth in 0..DAMAGES {
         copy(&sound, &cache);

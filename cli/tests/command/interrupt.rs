@@ -1,17 +1,22 @@
 //! Ctrl-C and SIGTERM: the program ends with its code and leaves nothing behind.
 
 use crate::sandbox::{Sandbox, assert_same, ledger, stock, testdata};
+use rustix::process::{Pid, Signal, kill_process};
 use std::fs;
-use std::process::Stdio;
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-fn interrupted_after(sandbox: &Sandbox, delay: Duration, signal: &str) -> Option<i32> {
+fn send(child: &Child, signal: Signal) {
+    // One that has just ended is still our child until it is waited for.
+    kill_process(Pid::from_child(child), signal).unwrap();
+}
+
+fn interrupted_after(sandbox: &Sandbox, delay: Duration, signal: Signal) -> Option<i32> {
     let mut command = sandbox.command();
     command.args(["compile", &ledger(), "-o", "o.cwasm", "--no-cache"]);
     let mut child = command.stderr(Stdio::null()).spawn().unwrap();
     std::thread::sleep(delay);
-    let kill = format!("kill -{signal} {}", child.id());
-    std::process::Command::new("sh").args(["-c", &kill]).status().unwrap();
+    send(&child, signal);
     child.wait().unwrap().code()
 }
 
@@ -21,7 +26,7 @@ fn nothing_is_left_behind_at_any_time() {
     sandbox.write("o.cwasm", "old");
     let mut interrupted = 0;
     for step in 0..24 {
-        let signal = if step % 2 == 0 { "INT" } else { "TERM" };
+        let signal = if step % 2 == 0 { Signal::INT } else { Signal::TERM };
         match interrupted_after(&sandbox, Duration::from_millis(step * 20), signal) {
             Some(130) => {
                 interrupted += 1;
@@ -41,20 +46,18 @@ fn nothing_is_left_behind_at_any_time() {
 #[test]
 fn an_ignored_signal_stays_ignored() {
     let sandbox = Sandbox::new();
-    let mut command = std::process::Command::new("sh");
+    let mut command = Command::new("sh");
     let script = "trap '' HUP; exec \"$0\" \"$@\"";
     command.args(["-c", script, env!("CARGO_BIN_EXE_stencil"), "compile", &ledger()]);
     command.args(["-o", "o.cwasm", "--no-cache"]).stderr(Stdio::null());
     sandbox.prepare(&mut command);
     let mut child = command.spawn().unwrap();
-    let kill = format!("kill -HUP {}", child.id());
     while child.try_wait().unwrap().is_none() {
         std::thread::sleep(Duration::from_millis(20));
         // Not before the shell has become the command.
         let name = fs::read_to_string(format!("/proc/{}/comm", child.id())).unwrap_or_default();
         if name.trim() == "stencil" {
-            let kill = ["-c", kill.as_str()];
-            std::process::Command::new("sh").args(kill).stderr(Stdio::null()).status().unwrap();
+            send(&child, Signal::HUP);
         }
     }
     assert_eq!(child.wait().unwrap().code(), Some(0));
