@@ -43,6 +43,11 @@ impl CacheKey {
 }
 
 impl Fingerprint {
+    /// A fingerprint from its 32 bytes, as read from a socket.
+    pub const fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
     /// A fingerprint from labelled parts. Each label and each value is hashed
     /// with its length, so that no two lists of parts can be confused.
     pub fn of<'a>(parts: impl IntoIterator<Item = (&'a str, &'a [u8])>) -> Self {

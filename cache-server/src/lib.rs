@@ -1,0 +1,14 @@
+//! LOOKUP and PUBLISH on the store's side: cache keys -> entries, for a whole
+//! build farm.
+//!
+//! Invariant: an entry passes its checksum and says its own key when it comes
+//! in and whenever it goes out; it is compared, never decoded further, and
+//! nothing here compiles.
+//!
+//! **Architecture Invariant:** no Cranelift and no WebAssembly, in this crate or
+//! in what it depends on. The one file that names sled is `storage/index.rs`.
+
+#![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing))]
+#![forbid(unsafe_code)]
+
+pub mod storage;

@@ -1,0 +1,3 @@
+//! `cache-server`: the configuration -> a running server.
+
+fn main() {}
