@@ -21,6 +21,9 @@ mod single;
 
 mod disk;
 
+#[cfg(feature = "remote")]
+pub mod remote;
+
 mod tiered;
 
 pub use disk::{

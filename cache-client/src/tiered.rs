@@ -3,36 +3,73 @@
 //!
 //! Invariant: with the same tiers, the answers do not depend on which tier gave
 //! them: every tier holds sealed entries, and the caller opens each one.
+//!
+//! Tiers are filled by a thread, beside what the caller does with the answers;
+//! the next operation, and the end, wait for it.
 
 use std::borrow::Cow;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
 use stencil::{CacheKey, CacheStore, Lookup, MissReason, NewEntry, PublishSummary};
 
 /// Stores in the order in which they are asked, nearest first.
 pub struct TieredStore {
     tiers: Vec<Arc<dyn CacheStore>>,
-    fills: Mutex<PublishSummary>,
+    fills: Arc<Mutex<PublishSummary>>,
+    filling: Mutex<Vec<JoinHandle<()>>>,
 }
 
 impl TieredStore {
     /// A store of `tiers`, nearest (fastest) first. Without tiers it misses
     /// everything and takes nothing.
     pub fn new(tiers: Vec<Arc<dyn CacheStore>>) -> Self {
-        Self { tiers, fills: Mutex::default() }
+        Self { tiers, fills: Arc::default(), filling: Mutex::default() }
     }
 
     /// What became so far of the entries that hits in lower tiers copied into
     /// the tiers above them.
     pub fn fills(&self) -> PublishSummary {
+        self.settle();
         self.fills.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn fill(&self, above: &[Arc<dyn CacheStore>], found: &[NewEntry]) {
-        for tier in above.iter().filter(|_| !found.is_empty()) {
-            let summary = tier.publish(found);
-            let mut fills = self.fills.lock().unwrap_or_else(PoisonError::into_inner);
-            fills.add(&summary);
+    /// Waits until the tiers are filled.
+    pub fn settle(&self) {
+        let mut filling = self.filling.lock().unwrap_or_else(PoisonError::into_inner);
+        for thread in filling.drain(..) {
+            thread.join().ok();
         }
+    }
+
+    fn fill(&self, above: &[Arc<dyn CacheStore>], found: Vec<NewEntry>) {
+        if above.is_empty() || found.is_empty() {
+            return;
+        }
+        let (tiers, fills, found) = (above.to_vec(), self.fills.clone(), Arc::new(found));
+        let beside = {
+            let (fills, found) = (fills.clone(), found.clone());
+            move || fill(&tiers, &fills, &found)
+        };
+        match thread::Builder::new().name("stencil-fill".to_owned()).spawn(beside) {
+            Ok(thread) => {
+                self.filling.lock().unwrap_or_else(PoisonError::into_inner).push(thread);
+            }
+            // A system that refuses another thread is waited for instead.
+            Err(_) => fill(above, &fills, &found),
+        }
+    }
+}
+
+fn fill(above: &[Arc<dyn CacheStore>], fills: &Mutex<PublishSummary>, found: &[NewEntry]) {
+    for tier in above {
+        let summary = tier.publish(found);
+        fills.lock().unwrap_or_else(PoisonError::into_inner).add(&summary);
+    }
+}
+
+impl Drop for TieredStore {
+    fn drop(&mut self) {
+        self.settle();
     }
 }
 
@@ -50,10 +87,11 @@ fn more_telling(above: MissReason, below: MissReason) -> MissReason {
 /// The first of several tiers is a copy for speed; whether an entry is kept is
 /// said by those below it. Summaries do not name entries, so of each count the
 /// largest stands: stored if any lower tier stored it, and a refusal by one
-/// tier is seen although another took the entry.
+/// tier is seen although another took the entry. A tier below that has nothing to
+/// say yet, because it has queued the entries, leaves it to the first.
 fn merge(summaries: &[PublishSummary]) -> PublishSummary {
     let lower = match summaries {
-        [_, lower @ ..] if !lower.is_empty() => lower,
+        [_, lower @ ..] if lower.iter().any(|s| *s != PublishSummary::default()) => lower,
         all => all,
     };
     let mut merged = PublishSummary::default();
@@ -87,6 +125,7 @@ impl CacheStore for TieredStore {
     }
 
     fn lookup(&self, keys: &[CacheKey]) -> Vec<Lookup> {
+        self.settle();
         let mut answers = vec![Lookup::Miss(MissReason::Absent); keys.len()];
         for (at, tier) in self.tiers.iter().enumerate() {
             let pending = |(slot, key)| match slot {
@@ -108,12 +147,13 @@ impl CacheStore for TieredStore {
                     found.push(NewEntry { key: *key, bytes: bytes.clone() });
                 }
             }
-            self.fill(self.tiers.get(..at).unwrap_or_default(), &found);
+            self.fill(self.tiers.get(..at).unwrap_or_default(), found);
         }
         answers
     }
 
     fn publish(&self, entries: &[NewEntry]) -> PublishSummary {
+        self.settle();
         let summaries: Vec<_> = self.tiers.iter().map(|tier| tier.publish(entries)).collect();
         merge(&summaries)
     }

@@ -74,6 +74,10 @@ pub enum MissReason {
     BreakerOpen,
     /// Not allowed.
     Unauthorized,
+    /// No connection, or a broken one.
+    Unreachable,
+    /// Answered, but not in the protocol that was expected.
+    Protocol,
 }
 
 impl MissReason {
@@ -94,6 +98,8 @@ impl MissReason {
             Self::Timeout => "timeout",
             Self::BreakerOpen => "breaker-open",
             Self::Unauthorized => "unauthorized",
+            Self::Unreachable => "unreachable",
+            Self::Protocol => "protocol",
         }
     }
 }
