@@ -29,6 +29,8 @@ pub enum Command {
     Inspect(InspectArgs),
     /// Compile again what an input finds in the cache, and compare byte for byte
     Verify(VerifyArgs),
+    /// Show every setting and where it came from, and whether cache and server are well
+    Doctor(DoctorArgs),
 }
 
 #[derive(Debug, clap::Args)]
@@ -44,8 +46,10 @@ pub struct CompileArgs {
     #[command(flatten)]
     pub cache: CacheArgs,
     /// Compile everything, and keep nothing
-    #[arg(long, conflicts_with_all = ["cache_dir", "cache_size"])]
+    #[arg(long, conflicts_with_all = ["cache_dir", "cache_size", "server", "require_remote"])]
     pub no_cache: bool,
+    #[command(flatten)]
+    pub remote: RemoteArgs,
     #[command(flatten)]
     pub jobs: JobsArgs,
     /// Print the figures of this compile as one JSON object
@@ -80,6 +84,36 @@ pub struct CacheArgs {
     pub cache_size: Option<ByteSize>,
 }
 
+/// The server that a build farm shares. A token is given in STENCIL_TOKEN or in
+/// a file, never on the command line, where everyone could see it.
+#[derive(Debug, Default, clap::Args)]
+pub struct RemoteArgs {
+    /// Ask this server, too: http://HOST:PORT or https://HOST:PORT; off is none
+    #[arg(long, value_name = "URL")]
+    pub server: Option<String>,
+    /// The project whose entries are shared [default: default]
+    #[arg(long, value_name = "NAME")]
+    pub project: Option<String>,
+    /// The file with the token that the server wants
+    #[arg(long, value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
+    /// Who may have signed the server's certificate, PEM [default: the system's authorities]
+    #[arg(long, value_name = "FILE")]
+    pub ca: Option<PathBuf>,
+    /// Our certificate, if the server wants one, PEM
+    #[arg(long, value_name = "FILE")]
+    pub cert: Option<PathBuf>,
+    /// The certificate's key, PEM
+    #[arg(long, value_name = "FILE")]
+    pub key: Option<PathBuf>,
+    /// How long to wait for the server; the rest is compiled [default: 20 % of the expected time, 50 to 2000]
+    #[arg(long, value_name = "MS")]
+    pub remote_budget_ms: Option<u64>,
+    /// Fail rather than go on without the server
+    #[arg(long)]
+    pub require_remote: bool,
+}
+
 #[derive(Debug, clap::Args)]
 pub struct JobsArgs {
     /// How many threads compile [default: one for each CPU]
@@ -91,6 +125,8 @@ pub struct JobsArgs {
 pub struct StatsArgs {
     #[command(flatten)]
     pub cache: CacheArgs,
+    #[command(flatten)]
+    pub remote: RemoteArgs,
     /// Print the figures as one JSON object
     #[arg(long)]
     pub json: bool,
@@ -128,6 +164,24 @@ pub struct VerifyArgs {
     pub cache: CacheArgs,
     #[command(flatten)]
     pub jobs: JobsArgs,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct DoctorArgs {
+    #[command(flatten)]
+    pub settings: SettingArgs,
+    #[command(flatten)]
+    pub cache: CacheArgs,
+    #[command(flatten)]
+    pub remote: RemoteArgs,
+    #[command(flatten)]
+    pub jobs: JobsArgs,
+    /// Another machine's settings, as `doctor --settings-only` prints it: what differs?
+    #[arg(long, value_name = "FILE")]
+    pub compare: Option<PathBuf>,
+    /// Print what decides about sharing with other machines, for their --compare
+    #[arg(long, conflicts_with = "compare")]
+    pub settings_only: bool,
 }
 
 /// Cranelift's optimisation levels, in its own words.

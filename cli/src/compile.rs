@@ -23,17 +23,22 @@ pub fn run(args: &CompileArgs, started: Instant) -> Result<Exit, Failure> {
         return Err(Failure::usage(why));
     }
     let choice = config.settings(&args.settings)?;
-    let cache = match config.no_cache(args.no_cache, &args.cache)? {
+    let compiler = settings::compiler(&choice)?;
+    let no_cache = config.no_cache(args.no_cache, &args.cache)?.value;
+    let cache = match no_cache {
         true => Cache::none(),
-        false => Cache::open(&config.cache(&args.cache)?),
+        false => {
+            let remote = config.remote(&args.remote)?;
+            Cache::open(&config.cache(&args.cache)?, remote, compiler.fingerprint())?
+        }
     };
-    let threads = settings::start_threads(config.jobs(&args.jobs)?)?;
+    let threads = settings::start_threads(config.jobs(&args.jobs)?.map(|jobs| jobs.value))?;
 
     let progress = Progress::start();
     let line = progress.clone();
     let interrupt = Interrupt::watch(move || line.clear());
     let input = Input::read(&args.input)?;
-    let compiler = settings::compiler(&choice)?;
+    cache.expect(input.wasm.len(), threads);
     let mut unfinished = output.begin(&interrupt);
     let compiled =
         compiler.compile_to(&input.wasm, &progress.watch(cache.store()), &mut unfinished);
@@ -41,9 +46,11 @@ pub fn run(args: &CompileArgs, started: Instant) -> Result<Exit, Failure> {
         CompileError::Write(error) => output.unwritable(&error),
         error => input.refused(&error),
     });
+    let remote = cache.finish();
     progress.clear();
     cache.warn();
     let report = report?;
+    cache.demand()?;
     unfinished.finish()?;
 
     // A directory that something is wrong with is left alone.
@@ -53,7 +60,8 @@ pub fn run(args: &CompileArgs, started: Instant) -> Result<Exit, Failure> {
         input: &input,
         output: &output.name,
         report: &report,
-        cached: cache.disk().is_some(),
+        cached: cache.is_some(),
+        remote: remote.as_ref(),
         saved: rate.as_ref().and_then(|rate| rate.estimate(report.hit_code_bytes, threads)),
         wall: started.elapsed(),
     };

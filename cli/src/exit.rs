@@ -21,6 +21,8 @@ pub enum Exit {
     Files = 3,
     /// `verify` has found cached code that differs from what is compiled now.
     Difference = 4,
+    /// The server failed, and was required.
+    Remote = 5,
     /// Ended by SIGINT, SIGTERM or SIGHUP.
     Interrupted = 130,
 }
@@ -33,14 +35,18 @@ Exit codes:
   2    wrong flags, settings, environment or configuration file
   3    a file could not be read or written
   4    verify found cached code that differs from what is compiled now
+  5    the server failed, and --require-remote was said; or doctor found it not well
   101  a bug in this program
   130  ended by Ctrl-C (SIGINT), SIGTERM or SIGHUP
 
-Environment: STENCIL_CACHE_DIR, STENCIL_CACHE_SIZE, STENCIL_NO_CACHE, STENCIL_JOBS,
-STENCIL_TARGET, STENCIL_OPT_LEVEL. A flag wins over the environment, and that over
-config.toml in $XDG_CONFIG_HOME/stencil (or ~/.config/stencil), whose keys are
-cache-dir, cache-size, no-cache, jobs, target, opt-level and a table [cranelift],
-which goes with the file's target.";
+Environment: STENCIL_CACHE_DIR, STENCIL_CACHE_SIZE, STENCIL_NO_CACHE, STENCIL_SERVER,
+STENCIL_PROJECT, STENCIL_TOKEN or STENCIL_TOKEN_FILE, STENCIL_CA, STENCIL_CERT, STENCIL_KEY,
+STENCIL_REMOTE_BUDGET_MS, STENCIL_REQUIRE_REMOTE, STENCIL_JOBS, STENCIL_TARGET,
+STENCIL_OPT_LEVEL. A flag wins over the environment, and that over config.toml in
+$XDG_CONFIG_HOME/stencil (or ~/.config/stencil), whose keys are cache-dir, cache-size,
+no-cache, server, project, token-file, ca, cert, key, remote-budget-ms, require-remote,
+jobs, target, opt-level and a table [cranelift], which goes with the file's target.
+`stencil doctor` shows which value counts.";
 
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
@@ -68,6 +74,10 @@ impl Failure {
 
     pub fn files(sentence: impl Into<String>) -> Self {
         Self { exit: Exit::Files, sentence: sentence.into() }
+    }
+
+    pub fn remote(sentence: impl Into<String>) -> Self {
+        Self { exit: Exit::Remote, sentence: sentence.into() }
     }
 
     /// A file that could not be read.

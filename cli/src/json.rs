@@ -1,6 +1,7 @@
 //! What a compile did -> the object that `--json` prints. `docs/json.md` tells
 //! what its members mean.
 
+use crate::cache::RemoteOutcome;
 use crate::summary::Outcome;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -27,6 +28,7 @@ struct Object<'a> {
     miss_reasons: BTreeMap<&'static str, u64>,
     publish_refused: BTreeMap<&'static str, u64>,
     round_trips: u64,
+    remote: Option<Remote<'a>>,
     bytes: Bytes,
     code_bytes: u64,
     hit_code_bytes: u64,
@@ -44,6 +46,20 @@ struct Hits {
 }
 
 #[derive(Serialize)]
+struct Remote<'a> {
+    server: &'a str,
+    published: u64,
+    already_there: u64,
+    conflicts: u64,
+    refused: BTreeMap<&'static str, u64>,
+    dropped: u64,
+    failed_calls: u64,
+    fetched_wire_bytes: u64,
+    published_wire_bytes: u64,
+    flush_ms: f64,
+}
+
+#[derive(Serialize)]
 struct Bytes {
     wasm: u64,
     output: u64,
@@ -55,9 +71,6 @@ struct Bytes {
 pub fn object(outcome: &Outcome<'_>) -> String {
     let Outcome { input, output, report, saved, wall, .. } = outcome;
     let Report { hits, bytes, published, .. } = report;
-    let reasons = |counts: &BTreeMap<stencil::MissReason, u64>| {
-        counts.iter().map(|(reason, count)| (reason.name(), *count)).collect()
-    };
     let object = Object {
         input: &input.name,
         output: output.display().to_string(),
@@ -71,12 +84,13 @@ pub fn object(outcome: &Outcome<'_>) -> String {
         uncached: report.uncached,
         bypassed: report.bypassed,
         bypass_reason: report.bypass_reason,
-        conflicts: report.conflicts,
+        conflicts: outcome.conflicts(),
         rejected: report.rejected,
         published: published.stored,
         miss_reasons: reasons(&report.miss_reasons),
         publish_refused: reasons(&published.refused),
-        round_trips: report.round_trips,
+        round_trips: outcome.remote.map_or(report.round_trips, |r| r.report.round_trips),
+        remote: outcome.remote.map(remote),
         bytes: Bytes {
             wasm: bytes.wasm,
             output: bytes.output,
@@ -94,6 +108,26 @@ pub fn object(outcome: &Outcome<'_>) -> String {
     let mut line = serde_json::to_string(&object).unwrap_or_default();
     line.push('\n');
     line
+}
+
+fn reasons(counts: &BTreeMap<stencil::MissReason, u64>) -> BTreeMap<&'static str, u64> {
+    counts.iter().map(|(reason, count)| (reason.name(), *count)).collect()
+}
+
+fn remote(outcome: &RemoteOutcome) -> Remote<'_> {
+    let RemoteOutcome { url, report, flushed } = outcome;
+    Remote {
+        server: url,
+        published: report.published.stored,
+        already_there: report.published.already_there,
+        conflicts: report.published.conflicts,
+        refused: reasons(&report.published.refused),
+        dropped: report.dropped,
+        failed_calls: report.failed_calls,
+        fetched_wire_bytes: report.fetched_wire_bytes,
+        published_wire_bytes: report.published_wire_bytes,
+        flush_ms: ms(*flushed),
+    }
 }
 
 /// Reading the file is a part of the first stage.

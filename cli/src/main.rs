@@ -25,8 +25,10 @@ mod compile;
 mod json;
 mod summary;
 
+mod doctor;
 mod inspect;
 mod prune;
+mod server_stats;
 mod stats;
 mod verify;
 
@@ -44,6 +46,7 @@ fn main() -> ExitCode {
         Command::Prune(args) => prune::run(&args),
         Command::Inspect(args) => inspect::run(&args),
         Command::Verify(args) => verify::run(&args),
+        Command::Doctor(args) => doctor::run(&args),
     };
     match outcome {
         Ok(exit) => exit.into(),

@@ -4,6 +4,7 @@ use crate::args::StatsArgs;
 use crate::cache::Cache;
 use crate::config::Config;
 use crate::exit::{self, Exit, Failure};
+use crate::server_stats::{self, ServerObject};
 use crate::size::{ByteSize, count};
 use cache_client::{DiskStats, DiskStore};
 use serde::Serialize;
@@ -24,24 +25,37 @@ struct Object {
     newest_use: Option<u64>,
     failure: Option<&'static str>,
     problems: Vec<String>,
+    server: Option<ServerObject>,
 }
 
 pub fn run(args: &StatsArgs) -> Result<Exit, Failure> {
     let config = Config::load()?;
+    let remote = config.remote(&args.remote)?;
     let disk = Cache::require(&config.cache(&args.cache)?)?;
     let stats = disk.stats();
-    if args.json {
-        exit::print(&object(&disk, &stats))?;
-    } else {
-        exit::print(&table(&disk, &stats))?;
-        for problem in disk.problems() {
-            exit::say("warning", &problem);
-        }
+    let server = remote.map(|remote| (remote.server.url.clone(), server_stats::ask(&remote)));
+    let mut ends = if stats.failure.is_some() { Exit::Files } else { Exit::Success };
+    if let Some((_, Err(problem))) = &server {
+        exit::say("warning", problem);
+        ends = Exit::Remote;
     }
-    Ok(if stats.failure.is_some() { Exit::Files } else { Exit::Success })
+    let server = server.and_then(|(url, answer)| Some((url, answer.ok()?)));
+    if args.json {
+        let server = server.map(|(url, greeting)| server_stats::object(&url, greeting));
+        exit::print(&object(&disk, &stats, server))?;
+        return Ok(ends);
+    }
+    exit::print(&table(&disk, &stats))?;
+    if let Some((url, greeting)) = &server {
+        exit::print(&format!("\n{}", server_stats::table(url, greeting)))?;
+    }
+    for problem in disk.problems() {
+        exit::say("warning", &problem);
+    }
+    Ok(ends)
 }
 
-fn object(disk: &DiskStore, stats: &DiskStats) -> String {
+fn object(disk: &DiskStore, stats: &DiskStats, server: Option<ServerObject>) -> String {
     let seconds = |time: SystemTime| time.duration_since(UNIX_EPOCH).map_or(0, |t| t.as_secs());
     let object = Object {
         directory: disk.dir().display().to_string(),
@@ -55,6 +69,7 @@ fn object(disk: &DiskStore, stats: &DiskStats) -> String {
         newest_use: stats.newest_use.map(seconds),
         failure: stats.failure.map(|reason| reason.name()),
         problems: disk.problems(),
+        server,
     };
     let mut line = serde_json::to_string(&object).unwrap_or_default();
     line.push('\n');

@@ -1,5 +1,6 @@
 //! What a compile did -> one line that a person likes to read.
 
+use crate::cache::RemoteOutcome;
 use crate::input::Input;
 use crate::size::{ByteSize, count};
 use std::fmt::Write as _;
@@ -14,14 +15,25 @@ pub struct Outcome<'a> {
     pub report: &'a Report,
     /// Whether there was a cache to ask.
     pub cached: bool,
+    /// What was done with the server, if there is one.
+    pub remote: Option<&'a RemoteOutcome>,
     /// About how much longer it would have taken without the cache.
     pub saved: Option<Duration>,
     pub wall: Duration,
 }
 
+impl Outcome<'_> {
+    /// Entries that some tier has with other bytes. The same one may be in
+    /// several.
+    pub fn conflicts(&self) -> u64 {
+        let remote = self.remote.map_or(0, |remote| remote.report.published.conflicts);
+        self.report.conflicts.max(remote)
+    }
+}
+
 /// The line at the end of `stencil compile`.
 pub fn closing_line(outcome: &Outcome<'_>) -> String {
-    let Outcome { output, report, cached, saved, wall, .. } = outcome;
+    let Outcome { output, report, cached, remote, saved, wall, .. } = outcome;
     let functions = match report.functions {
         1 => "1 function".to_owned(),
         functions => format!("{} functions", count(functions)),
@@ -42,7 +54,11 @@ pub fn closing_line(outcome: &Outcome<'_>) -> String {
     }
     let (hits, lookups) = (report.hits.total(), report.lookups);
     let _ = write!(line, "; {} hits", percent(hits, lookups));
-    let _ = write!(line, " ({} of {})", count(hits), count(lookups));
+    let _ = write!(line, " ({} of {}", count(hits), count(lookups));
+    if report.hits.remote > 0 {
+        let _ = write!(line, ", {} from the server", count(report.hits.remote));
+    }
+    line.push(')');
     if let Some(saved) = saved.filter(|saved| *saved >= Duration::from_millis(1)) {
         let _ = write!(line, ", about {} saved", seconds(saved));
     }
@@ -54,8 +70,16 @@ pub fn closing_line(outcome: &Outcome<'_>) -> String {
     for (reason, refused) in &report.published.refused {
         let _ = write!(line, "; {} not kept: {reason}", count(*refused));
     }
-    if report.conflicts > 0 {
-        let conflicts = count(report.conflicts);
+    if let Some(RemoteOutcome { report, .. }) = remote {
+        if report.published.stored > 0 {
+            let _ = write!(line, "; {} published", count(report.published.stored));
+        }
+        for (reason, refused) in &report.published.refused {
+            let _ = write!(line, "; {} not published: {reason}", count(*refused));
+        }
+    }
+    if outcome.conflicts() > 0 {
+        let conflicts = count(outcome.conflicts());
         let _ = write!(
             line,
             "; {conflicts} conflicts: other code is cached under the same keys; please run \

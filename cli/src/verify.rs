@@ -34,7 +34,7 @@ pub fn run(args: &VerifyArgs) -> Result<Exit, Failure> {
     let config = Config::load()?;
     let choice = config.settings(&args.settings)?;
     let disk = Cache::require(&config.cache(&args.cache)?)?;
-    settings::start_threads(config.jobs(&args.jobs)?)?;
+    settings::start_threads(config.jobs(&args.jobs)?.map(|jobs| jobs.value))?;
     let progress = Progress::start();
     let input = Input::read(&args.input)?;
     let compiler = settings::compiler(&choice)?;
