@@ -17,6 +17,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     tonic_prost_build::configure()
         .build_transport(false)
         .bytes(".")
+        .codec_path("crate::codec::MessageCodec")
         .compile_fds(compiler.file_descriptor_set())?;
     Ok(())
 }

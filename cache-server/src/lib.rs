@@ -11,4 +11,32 @@
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing))]
 #![forbid(unsafe_code)]
 
+pub mod args;
+pub mod config;
+pub mod exit;
+pub mod logs;
+pub mod token;
+
+mod connection;
+mod tls;
+
+pub mod auth;
+mod body;
+mod gate;
+mod guard;
+mod rpc;
+
+mod service;
+mod shared;
+
 pub mod storage;
+
+mod standin;
+
+mod metrics;
+mod observe;
+
+mod server;
+
+pub use config::Config;
+pub use server::Server;

@@ -11,6 +11,8 @@
 
 pub mod limits;
 
+pub mod codec;
+
 pub mod coding;
 pub mod keys;
 pub mod namespace;
