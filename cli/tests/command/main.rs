@@ -1,6 +1,7 @@
 //! The built `stencil` command, on real files, as a user runs it.
 
 mod sandbox;
+mod server;
 
 mod bad_input;
 mod cache_faults;
@@ -8,3 +9,5 @@ mod commands;
 mod compile;
 mod damage;
 mod interrupt;
+mod remote;
+mod server_faults;
