@@ -220,7 +220,7 @@ mod tests {
         assert_eq!(SLOT_BYTES, 21);
         let mut table = table();
         for n in 0..100_000_u32 {
-            let prefix = Prefix((u64::from(n) * 0x1234_5678_9abc_def1).to_le_bytes());
+            let prefix = Prefix(u64::from(n).wrapping_mul(0x1234_5678_9abc_def1).to_le_bytes());
             table.insert(NAMESPACE, prefix, place(n), 1);
             let bound = 48 * u64::from(n + 1);
             assert!(n < 16 || table.table_bytes() <= bound, "{n}: {}", table.table_bytes());
