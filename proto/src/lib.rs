@@ -18,7 +18,7 @@ pub mod keys;
 pub mod namespace;
 
 /// What `tonic-prost-build` makes of `cache.proto`.
-#[expect(missing_docs, reason = "the document is cache.proto")]
+#[expect(missing_docs, clippy::allow_attributes, reason = "generated; the document is cache.proto")]
 pub mod v1 {
     tonic::include_proto!("stencil.cache.v1");
 }

@@ -1,7 +1,7 @@
 //! The built server as a process of its own.
 
 use serde_json::Value;
-use std::io::{BufRead as _, BufReader, Read as _};
+use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
@@ -21,7 +21,7 @@ pub struct Process {
     pub child: Child,
     pub addr: SocketAddr,
     pub metrics_addr: SocketAddr,
-    pub log: BufReader<ChildStderr>,
+    log: Option<BufReader<ChildStderr>>,
     /// Log lines so far.
     pub seen: Vec<String>,
 }
@@ -36,20 +36,28 @@ impl Process {
         command.env("STENCIL_SERVER_LISTEN", "127.0.0.1:0").envs(variables.iter().copied());
         command.args(["--metrics-listen", "127.0.0.1:0"]);
         command.args(["--log-format", "json", "--data-dir"]).arg(data_dir).args(more);
-        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
-        let mut log = BufReader::new(child.stderr.take().unwrap());
-        let mut seen = Vec::new();
-        loop {
+        let child = command.stderr(Stdio::piped()).spawn().unwrap();
+        let nowhere = SocketAddr::from(([0, 0, 0, 0], 0));
+        let (addr, metrics_addr) = (nowhere, nowhere);
+        let mut process = Self { child, addr, metrics_addr, log: None, seen: Vec::new() };
+        process.read_addresses();
+        process
+    }
+
+    fn read_addresses(&mut self) {
+        let mut log = BufReader::new(self.child.stderr.take().unwrap());
+        while self.addr.port() == 0 {
             let mut text = String::new();
-            assert!(log.read_line(&mut text).unwrap() > 0, "the server has ended: {seen:?}");
-            seen.push(text.clone());
+            let read = log.read_line(&mut text).unwrap();
+            assert!(read > 0, "the server has ended: {:?}", self.seen);
+            self.seen.push(text.clone());
             let Ok(line) = serde_json::from_str::<Value>(&text) else { continue };
             if line["message"] == "listening" {
                 let addr = |name: &str| line[name].as_str().unwrap().parse().unwrap();
-                let (addr, metrics_addr) = (addr("listen"), addr("metrics"));
-                return Self { child, addr, metrics_addr, log, seen };
+                (self.addr, self.metrics_addr) = (addr("listen"), addr("metrics"));
             }
         }
+        self.log = Some(log);
     }
 
     pub fn signal(&self, signal: rustix::process::Signal) {
@@ -59,7 +67,7 @@ impl Process {
 
     pub fn wait(mut self) -> (ExitStatus, Vec<String>) {
         let mut lines = std::mem::take(&mut self.seen);
-        lines.extend(self.log.by_ref().lines().map(Result::unwrap));
+        lines.extend(self.log.take().unwrap().lines().map(Result::unwrap));
         (self.child.wait().unwrap(), lines)
     }
 }
