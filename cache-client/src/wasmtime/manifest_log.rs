@@ -30,7 +30,7 @@ use super::namespace::{Namespace, Place};
 use super::record::{KEYS_MAX, Record, RecordKind};
 use std::collections::HashSet;
 use std::time::{Duration, SystemTime};
-use stencil::{CacheKey, CacheStore, EntryError, Lookup, MissReason, NewEntry};
+use stencil::{CacheKey, CacheStore, Lookup, MissReason, NewEntry};
 
 /// Records one after the other within a week.
 pub(super) const GENERATIONS: u8 = 32;
@@ -41,14 +41,14 @@ const WEEKS_ASKED: u64 = 26;
 const WEEK: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// The list of a module's keys, as far as it can be read.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(super) struct ManifestLog {
     week: u64,
     keys: HashSet<CacheKey>,
     /// This week has a full record.
     is_current: bool,
-    /// Where the next record goes, if there is room and the log could be read.
-    generation: Option<u8>,
+    /// The generation of the next record, or why the log could not be read.
+    generation: Result<u8, MissReason>,
 }
 
 /// The week of a time; the first one for times before 1970.
@@ -92,12 +92,12 @@ impl ManifestLog {
         let places: Vec<Place> = places(week).collect();
         let keys: Vec<CacheKey> =
             places.iter().map(|place| namespace.manifest(module_id, *place)).collect();
-        let mut log = Self { week, generation: Some(0), ..Self::default() };
+        let mut log = Self { week, keys: HashSet::new(), is_current: false, generation: Ok(0) };
         for ((place, key), answer) in places.into_iter().zip(&keys).zip(tiers.lookup(&keys)) {
             match answer {
                 Lookup::Hit(bytes, _) => log.take(place, key, &bytes),
                 Lookup::Miss(reason) if is_free(reason) => {}
-                Lookup::Miss(_) => log.generation = None,
+                Lookup::Miss(reason) => log.generation = Err(reason),
             }
         }
         log
@@ -106,7 +106,7 @@ impl ManifestLog {
     fn take(&mut self, place: Place, key: &CacheKey, bytes: &[u8]) {
         if place.week == self.week {
             let next = place.generation + 1;
-            self.generation = self.generation.map(|_| next);
+            self.generation = self.generation.and(Ok(next));
         }
         let Some(record) = blob::open(key, bytes).ok().and_then(Record::decode) else {
             return;
@@ -145,19 +145,25 @@ impl ManifestLog {
         (!record.keys().is_empty()).then_some(record)
     }
 
-    /// The entry of a record in the next free place. `None` if there is none.
+    /// The entry of a record in the next free place.
+    ///
+    /// # Errors
+    ///
+    /// [`MissReason::Full`] if the week has none left, or why the log could not
+    /// be read: what is not known to be free is not written to.
     pub(super) fn entry_of(
         &self,
         namespace: &Namespace,
         module_id: &[u8],
         record: &Record,
-    ) -> Result<Option<NewEntry>, EntryError> {
-        let Some(generation) = self.generation.filter(|next| *next < GENERATIONS) else {
-            return Ok(None);
-        };
+    ) -> Result<NewEntry, MissReason> {
+        let generation = self.generation?;
+        if generation >= GENERATIONS {
+            return Err(MissReason::Full);
+        }
         let place = Place { week: self.week, generation, lane: record.lane(LANES) };
         let key = namespace.manifest(module_id, place);
-        let bytes = blob::seal(&key, record.encode())?;
-        Ok(Some(NewEntry { key, bytes }))
+        let bytes = blob::seal(&key, record.encode()).map_err(|e| MissReason::from(&e))?;
+        Ok(NewEntry { key, bytes })
     }
 }

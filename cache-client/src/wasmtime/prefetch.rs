@@ -130,9 +130,8 @@ impl WasmtimeStore {
             return PublishSummary::default();
         };
         match log.entry_of(&self.namespace, id, &record) {
-            Ok(Some(entry)) => tiers.publish(&[entry]),
-            Ok(None) => PublishSummary::refused(MissReason::Full, 1),
-            Err(error) => PublishSummary::refused(MissReason::from(&error), 1),
+            Ok(entry) => tiers.publish(&[entry]),
+            Err(reason) => PublishSummary::refused(reason, 1),
         }
     }
 }
