@@ -10,7 +10,7 @@ use crate::guard::{Guarded, Stopped};
 use crate::observe;
 use crate::service::CacheService;
 use crate::shared::Shared;
-use crate::storage::Storage;
+use crate::storage::{OpenError, PackStorage, Storage, StorageConfig};
 use crate::tls;
 use proto::limits::{CONNECTION_WINDOW_BYTES, FRAME_BYTES, MESSAGE_BYTES_MAX, STREAM_WINDOW_BYTES};
 use proto::v1::cache_server::CacheServer;
@@ -199,12 +199,16 @@ async fn listen(addr: SocketAddr, name: &str) -> Result<(TcpListener, SocketAddr
 }
 
 fn open_storage(config: &Config) -> Result<Arc<dyn Storage>, Failure> {
-    let opened = crate::standin::Standin::open(&config.data_dir);
-    let opened = opened.map_err(|error| {
-        let dir = config.data_dir.display();
-        Failure::files(format!("the data directory {dir} cannot be used: {error}"))
+    let storage = PackStorage::open(StorageConfig {
+        dir: config.data_dir.clone(),
+        size_max: config.size_max,
+        hot_bytes_max: config.hot_bytes_max,
+        entries_max: config.entries_max,
     });
-    opened.map(|storage| Arc::new(storage) as Arc<dyn Storage>)
+    storage.map(|storage| Arc::new(storage) as Arc<dyn Storage>).map_err(|error| match error {
+        OpenError::TooSmall { .. } => Failure::usage(error.to_string()),
+        error => Failure::files(format!("the data directory cannot be used: {error}")),
+    })
 }
 
 /// Who may do what is said where every operator looks first.
