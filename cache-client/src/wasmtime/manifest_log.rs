@@ -13,10 +13,12 @@
 //!   leaves the log alone, as long as no more than half as many again are in it
 //!   for nothing. Machines that build two branches by turns thus end with a list
 //!   that serves both. An edit writes a record of the keys that are new.
-//! - **Bounded.** A week has [`GENERATIONS`] generations. When all are taken, the
-//!   list stays as it is until the next week: what was edited since then is
-//!   missed by `prefetch`, and nothing else is lost. The first record of a week
-//!   is a full one, so older weeks can be forgotten.
+//! - **Bounded.** A week has [`GENERATIONS`] generations, and the more of them
+//!   are taken, the more keys must be new: Wasmtime's keys depend on whether the
+//!   function compiled before was a hit, so a few are new in every build. A
+//!   build that finds no room is not recorded: what it edited is missed by
+//!   `prefetch` until there is more of it, or the next week. The first record of
+//!   a week is a full one, so older weeks can be forgotten.
 //! - **No conflicts.** A writer looks at the log again just before it writes. Two
 //!   that do so at the same time take the same generation, but the lane comes
 //!   from a hash of the record: the same keys give the same bytes, and different
@@ -126,12 +128,20 @@ impl ManifestLog {
         keys
     }
 
+    /// How many keys must be new for a record: from one in an empty week up to an
+    /// eighth of the module in a full one.
+    fn new_min(&self, used: usize) -> usize {
+        let taken = usize::from(self.generation.unwrap_or(GENERATIONS));
+        (used * taken / usize::from(GENERATIONS) / 8).max(1)
+    }
+
     /// What has to be written after a build that used `used`; `is_whole` if it
     /// ran to its end, so that what it did not use is not used any more.
     pub(super) fn record_of(&self, used: &HashSet<CacheKey>, is_whole: bool) -> Option<Record> {
         let new = || used.difference(&self.keys).copied();
         let stale = self.keys.difference(used).count();
-        let is_bloated = stale > used.len() / 2 || self.keys.len() + new().count() > KEYS_MAX;
+        let new_count = new().count();
+        let is_bloated = stale > used.len() / 2 || self.keys.len() + new_count > KEYS_MAX;
         let record = match is_whole {
             true if !self.is_current || is_bloated => {
                 Record::new(RecordKind::Full, used.iter().copied())
@@ -140,6 +150,7 @@ impl ManifestLog {
             false if !self.is_current => {
                 Record::new(RecordKind::Full, self.keys.iter().copied().chain(new()))
             }
+            _ if new_count < self.new_min(used.len()) => return None,
             _ => Record::new(RecordKind::Append, new()),
         };
         (!record.keys().is_empty()).then_some(record)

@@ -10,7 +10,7 @@ use super::session::{Module, Origin, Session};
 use super::{WasmtimeStore, lock};
 use std::mem;
 use std::time::Instant;
-use stencil::{Lookup, MissReason, PublishSummary};
+use stencil::{Lookup, PublishSummary};
 
 /// A module that is being compiled. End it with [`Prefetched::finish`].
 ///

@@ -11,6 +11,21 @@ pub const LEDGER: &[u8] = include_bytes!("../../../testdata/wasm/ledger.wasm");
 /// The next build of the same program, with an edit.
 pub const LEDGER_NEXT: &[u8] = include_bytes!("../../../testdata/wasm/ledger-next.wasm");
 
+/// A module of some functions of which the one numbered `edited` is another one.
+///
+/// Stock's keys of larger functions depend on whether the one before was a hit,
+/// so that even the third build of one module has new keys; those of these do
+/// not.
+pub fn simple(edited: u32) -> Vec<u8> {
+    let function = |n: u32| {
+        let value = if n == edited { n + 1000 } else { n };
+        format!(
+            "(func (export \"f{n}\") (param i32) (result i32) local.get 0 i32.const {value} i32.mul)"
+        )
+    };
+    format!("(module {})", (0..20).map(function).collect::<String>()).into_bytes()
+}
+
 /// Compiles on one thread, since Wasmtime's keys depend on which functions one
 /// thread compiles after each other.
 pub fn compile(wasm: &[u8], store: Option<Arc<dyn wasmtime::CacheStore>>) -> Vec<u8> {

@@ -1,6 +1,6 @@
 //! Manifests follow the builds although no entry ever changes.
 
-use crate::compile::{Compiled, LEDGER, LEDGER_NEXT, compile, through, with};
+use crate::compile::{Compiled, compile, simple, through, with};
 use crate::tiers::Watched;
 use cache_client::MemoryStore;
 use cache_client::wasmtime::{WasmtimeConfig, WasmtimeStore};
@@ -16,8 +16,8 @@ fn memory() -> Arc<dyn CacheStore> {
 fn rebuilds_write_a_manifest_only_when_there_is_something_new() {
     let memory = memory();
     let mut written = Vec::new();
-    for wasm in [LEDGER, LEDGER, LEDGER_NEXT, LEDGER_NEXT, LEDGER, LEDGER_NEXT] {
-        let Compiled { stats, .. } = through(memory.clone(), wasm);
+    for edited in [0, 0, 1, 1, 0, 1] {
+        let Compiled { stats, .. } = through(memory.clone(), &simple(edited));
         assert_eq!(stats.conflicts(), 0, "{stats:?}");
         assert!(stats.manifests.refused.is_empty(), "{stats:?}");
         written.push(stats.manifests.stored);
@@ -31,15 +31,15 @@ fn interleaved_builds_neither_conflict_nor_forget() {
     let new = || Arc::new(WasmtimeStore::new(WasmtimeConfig::new(memory.clone())));
     let (one, other) = (new(), new());
     let (first, second) = (one.prefetch(b"ledger"), other.prefetch(b"ledger"));
-    compile(LEDGER, Some(one.clone()));
-    compile(LEDGER_NEXT, Some(other.clone()));
+    compile(&simple(0), Some(one.clone()));
+    compile(&simple(1), Some(other.clone()));
     for (guard, store) in [(first, &one), (second, &other)] {
         let summary = guard.finish();
         assert_eq!(summary.conflicts, 0, "{summary:?}");
         assert_eq!(store.stats().manifests.stored, 1);
     }
-    for wasm in [LEDGER, LEDGER_NEXT] {
-        let stats = through(memory.clone(), wasm).stats;
+    for edited in [0, 1] {
+        let stats = through(memory.clone(), &simple(edited)).stats;
         assert_eq!(stats.hits_prefetched, stats.gets, "{stats:?}");
     }
 }
@@ -54,7 +54,7 @@ fn the_manifest_moves_to_the_new_week_and_is_found_for_half_a_year() {
     let at = |clock: fn() -> SystemTime| {
         let mut config = WasmtimeConfig::new(memory.clone());
         config.clock = clock;
-        let stats = with(config, LEDGER).stats;
+        let stats = with(config, &simple(0)).stats;
         (stats.hits_prefetched == stats.gets, stats.manifests.stored)
     };
     assert_eq!(at(|| in_week(1000)), (false, 1));
@@ -68,13 +68,13 @@ fn the_manifest_moves_to_the_new_week_and_is_found_for_half_a_year() {
 #[test]
 fn a_build_that_was_given_up_takes_nothing_out_of_the_manifest() {
     let memory = memory();
-    through(memory.clone(), LEDGER);
+    through(memory.clone(), &simple(0));
     for _ in 0..2 {
         let store = WasmtimeStore::new(WasmtimeConfig::new(memory.clone()));
         drop(store.prefetch(b"ledger"));
         assert_eq!(store.stats().manifests.stored, 0);
     }
-    let stats = through(memory, LEDGER).stats;
+    let stats = through(memory, &simple(0)).stats;
     assert_eq!(stats.hits_prefetched, stats.gets);
 }
 
@@ -84,7 +84,7 @@ fn an_older_modules_guard_does_not_end_the_next_one() {
     let older = store.prefetch(b"older");
     let newer = store.prefetch(b"newer");
     drop(older);
-    compile(LEDGER, Some(store.clone()));
+    compile(&simple(0), Some(store.clone()));
     assert!(newer.finish().stored > 1);
     assert_eq!(store.stats().manifests.stored, 1);
 }
@@ -92,7 +92,7 @@ fn an_older_modules_guard_does_not_end_the_next_one() {
 #[test]
 fn a_module_of_another_name_has_another_manifest() {
     let memory = memory();
-    through(memory.clone(), LEDGER);
+    through(memory.clone(), &simple(0));
     let store = WasmtimeStore::new(WasmtimeConfig::new(memory));
     assert_eq!(store.prefetch(b"other").entries(), 0);
     assert!(store.prefetch(b"ledger").entries() > 0);
@@ -102,14 +102,10 @@ fn a_module_of_another_name_has_another_manifest() {
 fn a_crowded_week_stops_writing_and_goes_on_hitting() {
     let memory = memory();
     let mut refused = 0;
-    for n in 0..40_u32 {
-        // A module of its own each time, so that each build has new keys.
-        let wasm = format!(
-            "(module (func (export \"f\") (result i32) (i32.const {n}))
-              (func (export \"g\") (param i32) (result i32)
-                (i32.add (local.get 0) (i32.const {}))))",
-            n + 1000
-        );
+    for n in 0..80_u32 {
+        // Each build has new keys, and uses half of the last one's.
+        let body = |n: u32| format!("(func (result i32) i32.const {n} i32.const 3 i32.mul)");
+        let wasm = format!("(module {}{})", body(n), body(n + 1));
         let stats = through(memory.clone(), wasm.as_bytes()).stats;
         assert_eq!(stats.conflicts(), 0);
         refused += stats.manifests.refused.values().sum::<u64>();
@@ -132,8 +128,8 @@ fn a_store_that_does_not_answer_gets_no_manifest() {
         }
     }
     let watched = Arc::new(Watched::new(Arc::new(Silent)));
-    let compiled = through(watched.clone(), LEDGER);
-    assert!(compiled.cwasm == compile(LEDGER, None));
+    let compiled = through(watched.clone(), &simple(0));
+    assert!(compiled.cwasm == compile(&simple(0), None));
     assert_eq!(watched.publishes().iter().sum::<usize>() as u64, compiled.stats.inserts);
     assert_eq!(compiled.stats.manifests.refused.get(&stencil::MissReason::Timeout), Some(&1));
 }

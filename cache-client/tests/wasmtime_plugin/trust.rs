@@ -3,7 +3,7 @@
 //! Method: a first compile fills the tiers; the second one reads them through a
 //! store that changes every entry. The control is the same store that does not.
 
-use crate::compile::{LEDGER, compile, through};
+use crate::compile::{simple, through};
 use crate::tiers::Watched;
 use cache_client::MemoryStore;
 use cache_client::wasmtime::{PluginMiss, VERSIONS};
@@ -24,8 +24,8 @@ fn cranelift_version() -> &'static str {
 #[track_caller]
 fn check(tamper: fn(&CacheKey, EntryBytes) -> EntryBytes, reason: Option<PluginMiss>) {
     let memory: Arc<dyn CacheStore> = Arc::new(MemoryStore::new(u64::MAX));
-    let cold = through(memory.clone(), LEDGER);
-    let warm = through(Arc::new(Watched::lying(memory, tamper)), LEDGER);
+    let cold = through(memory.clone(), &simple(0));
+    let warm = through(Arc::new(Watched::lying(memory, tamper)), &simple(0));
     assert!(warm.cwasm == cold.cwasm);
     let Some(reason) = reason else {
         assert_eq!(warm.stats.hits(), warm.stats.gets, "{:?}", warm.stats);
@@ -82,7 +82,7 @@ fn a_blob_of_another_version_is_a_miss() {
 #[test]
 fn a_blob_that_is_not_code_is_compiled_again() {
     let memory: Arc<dyn CacheStore> = Arc::new(MemoryStore::new(u64::MAX));
-    let cold = through(memory.clone(), LEDGER);
+    let cold = through(memory.clone(), &simple(0));
     let cut = |key: &CacheKey, bytes: EntryBytes| {
         if !is_function(&bytes) {
             return bytes;
@@ -91,7 +91,7 @@ fn a_blob_that_is_not_code_is_compiled_again() {
         let blob = blob[..1 + cranelift_version().len()].to_vec();
         entry::seal(key, &StencilBuilder::new(blob, 1, 0, 0)).unwrap()
     };
-    let warm = through(Arc::new(Watched::lying(memory, cut)), LEDGER);
+    let warm = through(Arc::new(Watched::lying(memory, cut)), &simple(0));
     assert!(warm.cwasm == cold.cwasm);
 }
 
@@ -104,8 +104,8 @@ fn a_manifest_that_lies_is_no_manifest() {
         entry::seal(key, &StencilBuilder::new(vec![0xff; 100], 1, 0, 0)).unwrap()
     };
     let memory: Arc<dyn CacheStore> = Arc::new(MemoryStore::new(u64::MAX));
-    let cold = through(memory.clone(), LEDGER);
-    let warm = through(Arc::new(Watched::lying(memory, lie)), LEDGER);
+    let cold = through(memory.clone(), &simple(0));
+    let warm = through(Arc::new(Watched::lying(memory, lie)), &simple(0));
     assert!(warm.cwasm == cold.cwasm);
     assert_eq!(warm.stats.prefetched_keys, 0);
 }
