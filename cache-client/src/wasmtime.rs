@@ -99,6 +99,12 @@ impl WasmtimeConfig {
     }
 }
 
+/// The fingerprint of this build of Wasmtime and of a user's parts: the namespace
+/// for the plugin's entries on a server.
+pub fn fingerprint(parts: &[(String, Vec<u8>)]) -> Fingerprint {
+    Namespace::new(parts).fingerprint()
+}
+
 /// A store for [`wasmtime::Config::enable_incremental_compilation`].
 ///
 /// Compile one module at a time through one store: the keys that Wasmtime asks
