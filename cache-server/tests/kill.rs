@@ -108,7 +108,8 @@ async fn nothing_acknowledged_is_lost_and_nothing_bad_is_served() {
         let numbers: Vec<_> = acknowledged.keys().copied().collect();
         let found = there(&mut client, &numbers).await;
         assert_eq!(found, numbers, "acknowledged entries are lost after kill {kill}");
-        for numbers in std::mem::take(&mut *ledger.open.lock().unwrap()) {
+        let open = std::mem::take(&mut *ledger.open.lock().unwrap());
+        for numbers in open {
             match there(&mut client, &numbers).await.len() {
                 0 => before += 1,
                 len if len == numbers.len() => after += 1,
