@@ -103,10 +103,9 @@ impl Server {
     ///
     /// A storage that could not be closed.
     pub async fn serve(self, shutdown: impl Future<Output = ()>) -> Result<(), Failure> {
-        let Self { listener, metrics_listener, mut builder, shared, .. } = self;
-        let metrics = metrics_listener.map(|listener| {
-            let pages = observe::router(Arc::clone(&shared));
-            tokio::spawn(axum::serve(listener, pages).into_future())
+        let Self { listener, metrics_listener, metrics_addr, mut builder, shared, .. } = self;
+        let metrics = metrics_listener.zip(metrics_addr).map(|(listener, addr)| {
+            tokio::spawn(observe::serve(listener, addr, Arc::clone(&shared)))
         });
         let (health, health_service) = tonic_health::server::health_reporter();
         health.set_serving::<Service>().await;
