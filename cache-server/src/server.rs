@@ -103,10 +103,9 @@ impl Server {
     ///
     /// A storage that could not be closed.
     pub async fn serve(self, shutdown: impl Future<Output = ()>) -> Result<(), Failure> {
-        let Self { listener, metrics_listener, mut builder, shared, .. } = self;
-        let metrics = metrics_listener.map(|listener| {
-            let pages = observe::router(Arc::clone(&shared));
-            tokio::spawn(axum::serve(listener, pages).into_future())
+        let Self { listener, metrics_listener, metrics_addr, mut builder, shared, .. } = self;
+        let metrics = metrics_listener.zip(metrics_addr).map(|(listener, addr)| {
+            tokio::spawn(observe::serve(listener, addr, Arc::clone(&shared)))
         });
         let (health, health_service) = tonic_health::server::health_reporter();
         health.set_serving::<Service>().await;
@@ -199,16 +198,17 @@ async fn listen(addr: SocketAddr, name: &str) -> Result<(TcpListener, SocketAddr
 }
 
 fn open_storage(config: &Config) -> Result<Arc<dyn Storage>, Failure> {
-    let storage = PackStorage::open(StorageConfig {
-        dir: config.data_dir.clone(),
-        size_max: config.size_max,
-        hot_bytes_max: config.hot_bytes_max,
-        entries_max: config.entries_max,
-    });
-    storage.map(|storage| Arc::new(storage) as Arc<dyn Storage>).map_err(|error| match error {
-        OpenError::TooSmall { .. } => Failure::usage(error.to_string()),
-        error => Failure::files(format!("the data directory cannot be used: {error}")),
-    })
+    let Config { data_dir, size_max, hot_bytes_max, entries_max, .. } = config.clone();
+    let opened =
+        PackStorage::open(StorageConfig { dir: data_dir, size_max, hot_bytes_max, entries_max });
+    let storage = opened.map_err(|error| match error {
+        OpenError::TooSmall { .. } => Failure::usage(format!("size-max: {error}")),
+        _ => {
+            let dir = config.data_dir.display();
+            Failure::files(format!("the data directory {dir} cannot be used: {error}"))
+        }
+    })?;
+    Ok(Arc::new(storage))
 }
 
 /// Who may do what is said where every operator looks first.
