@@ -23,6 +23,7 @@ pub fn run(args: &CompileArgs, started: Instant) -> Result<Exit, Failure> {
         return Err(Failure::usage(why));
     }
     let choice = config.settings(&args.settings)?;
+    let threads = settings::start_threads(config.jobs(&args.jobs)?.map(|jobs| jobs.value))?;
     let compiler = settings::compiler(&choice)?;
     let no_cache = config.no_cache(args.no_cache, &args.cache)?.value;
     let cache = match no_cache {
@@ -32,7 +33,6 @@ pub fn run(args: &CompileArgs, started: Instant) -> Result<Exit, Failure> {
             Cache::open(&config.cache(&args.cache)?, remote, compiler.fingerprint())?
         }
     };
-    let threads = settings::start_threads(config.jobs(&args.jobs)?.map(|jobs| jobs.value))?;
 
     let progress = Progress::start();
     let line = progress.clone();
