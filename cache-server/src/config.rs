@@ -23,6 +23,7 @@ pub const METRICS_LISTEN_DEFAULT: SocketAddr = SocketAddr::new(LOOPBACK, 7421);
 const LOOPBACK: std::net::IpAddr = std::net::IpAddr::V4(Ipv4Addr::LOCALHOST);
 const SIZE_MAX_DEFAULT: u64 = 10 << 30;
 const HOT_BYTES_MAX_DEFAULT: u64 = 256 << 20;
+const ENTRIES_MAX_DEFAULT: u64 = 14 << 20;
 
 /// Everything that a server needs to know.
 #[derive(Clone, Debug)]
@@ -37,6 +38,8 @@ pub struct Config {
     pub size_max: u64,
     /// Memory for entries that are often asked for, in bytes.
     pub hot_bytes_max: u64,
+    /// How many entries there may be.
+    pub entries_max: u64,
     /// Certificate and key, if the server speaks TLS.
     pub tls: Option<TlsFiles>,
     /// Who may do what; empty if everybody may publish.
@@ -112,6 +115,7 @@ impl Config {
             data_dir: data_dir.into(),
             size_max: SIZE_MAX_DEFAULT,
             hot_bytes_max: HOT_BYTES_MAX_DEFAULT,
+            entries_max: ENTRIES_MAX_DEFAULT,
             tls: None,
             tokens: Vec::new(),
             insecure: false,
@@ -147,6 +151,7 @@ impl Config {
             metrics_listen: metrics_listen.unwrap_or(Some(METRICS_LISTEN_DEFAULT)),
             size_max: settings.size_max.map_or(SIZE_MAX_DEFAULT, |size| size.0),
             hot_bytes_max: settings.hot_size.map_or(HOT_BYTES_MAX_DEFAULT, |size| size.0),
+            entries_max: settings.entries_max.unwrap_or(ENTRIES_MAX_DEFAULT),
             tls,
             tokens: settings.tokens,
             insecure: settings.insecure.unwrap_or(false),

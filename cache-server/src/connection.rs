@@ -95,6 +95,13 @@ impl Connections {
         open.values().filter_map(Weak::upgrade).for_each(|socket| socket.cut());
     }
 
+    /// Cuts those that have made no call: half a handshake never ends by itself.
+    pub fn cut_unused(&self) {
+        let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let unused = |socket: &Arc<Socket>| !socket.used.load(Ordering::Relaxed);
+        open.values().filter_map(Weak::upgrade).filter(unused).for_each(|socket| socket.cut());
+    }
+
     fn admit(self: &Arc<Self>, tcp: TcpStream, peer: SocketAddr) -> io::Result<Option<Connection>> {
         let Ok(room) = Arc::clone(&self.room).try_acquire_owned() else {
             self.metrics.connections_refused.inc();

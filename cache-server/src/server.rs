@@ -131,6 +131,7 @@ impl Server {
         health.set_not_serving::<Service>().await;
         health.set_service_status("", tonic_health::ServingStatus::NotServing).await;
         shared.stopping.send_replace(true);
+        connections.cut_unused();
         let mut serving = serving;
         if timeout(shared.limits.stop, &mut serving).await.is_err() {
             tracing::warn!("some calls did not end in time and are cut");
@@ -220,13 +221,12 @@ fn tell_start(config: &Config, addr: SocketAddr, metrics_addr: Option<SocketAddr
     };
     let metrics = metrics_addr.map_or_else(|| "off".to_owned(), |addr| addr.to_string());
     let data_dir = config.data_dir.display();
-    tracing::info!(listen = %addr, metrics, %data_dir, tls, roles, "listening");
     if !config.tokens.is_empty() {
-        return;
-    }
-    if config.listen.ip().is_loopback() {
+        // Nothing to be warned of.
+    } else if config.listen.ip().is_loopback() {
         tracing::warn!("there are no tokens: every user of this machine may publish");
     } else {
         tracing::warn!("there are no tokens: everybody who can reach this server may publish");
     }
+    tracing::info!(listen = %addr, metrics, %data_dir, tls, roles, "listening");
 }

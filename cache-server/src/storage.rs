@@ -11,7 +11,36 @@
 //! - an entry is given out only if its bytes are those that were stored, and
 //!   its key is the one asked for.
 
+mod config;
+
+mod pack;
+mod record;
+
+mod index;
+mod run;
+mod table;
+
+mod hot;
+mod read;
+
+mod append;
+mod compare;
+mod stage;
+mod writer;
+
+mod quarantine;
+mod recover;
+mod reserve;
+
+mod memory;
+mod packed;
+
+pub use config::{ENTRIES_MAX_DEFAULT, OpenError, SIZE_MIN, StorageConfig};
+pub use memory::MemoryStorage;
+pub use packed::PackStorage;
+
 use proto::{Coded, Namespace};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use stencil::CacheKey;
 
 /// An entry and its key.
@@ -166,4 +195,10 @@ pub trait Storage: Send + Sync + 'static {
     ///
     /// A [`StorageError`].
     fn close(&self) -> Result<(), StorageError>;
+}
+
+/// Takes a lock that may have been held by a thread that panicked: what it
+/// protects is put right by whoever takes it next.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -93,6 +93,9 @@ settings! {
     /// Memory for entries that are often asked for [default: 256MiB]
     #[arg(long, value_name = "SIZE")]
     hot_size: ByteSize,
+    /// How many entries there may be; each takes up to 48 bytes of memory [default: 14680064]
+    #[arg(long, value_name = "N")]
+    entries_max: u64,
     /// The address of /metrics and /healthz, or off [default: 127.0.0.1:7421]
     #[arg(long, value_name = "ADDRESS")]
     metrics_listen: MetricsListen,

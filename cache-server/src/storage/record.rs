@@ -1,0 +1,285 @@
+//! An entry, or a namespace's name <-> a record in a pack file.
+//!
+//! ```text
+//!  0       4           8          40            44       48       49           65
+//!  +-------+-----------+----------+-------------+--------+--------+------------+------+
+//!  | STPR  | namespace | key      | entry bytes | data   | coding | checksum   | data |
+//!  | STPX  | u32       | 32 bytes | u32         | length | u8     | XXH3-128   |      |
+//!  +-------+-----------+----------+-------------+--------+--------+------------+------+
+//! ```
+//!
+//! All integers are little-endian. `STPX` marks a dead record: one that was
+//! replaced or put aside. Coding 0 is the name of the namespace with this
+//! number; it stands in every pack before the namespace's first entry there.
+//!
+//! Invariants:
+//! - the checksum covers everything but itself and the first four bytes, which
+//!   are compared;
+//! - a [`Record`] exists only of bytes that passed it.
+
+use bytes::Bytes;
+use proto::v1::Coding;
+use proto::{Coded, Namespace};
+use stencil::{CacheKey, Fingerprint};
+use xxhash_rust::xxh3::Xxh3Default;
+
+/// The number that an index gives to a namespace. Never given twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct NamespaceId(pub(crate) u32);
+
+/// How a record starts.
+pub(crate) const LIVE: [u8; 4] = *b"STPR";
+/// How a record starts that nobody is to find.
+pub(crate) const DEAD: [u8; 4] = *b"STPX";
+
+const NAMESPACE_AT: usize = 4;
+const KEY_AT: usize = 8;
+const ENTRY_BYTES_AT: usize = 40;
+const DATA_LEN_AT: usize = 44;
+const CODING_AT: usize = 48;
+const CHECKSUM_AT: usize = 49;
+/// Where the data starts.
+pub(crate) const HEADER_LEN: usize = 65;
+
+/// The coding of a record that holds a namespace's name.
+const NAME: u8 = 0;
+
+/// Data longer than this is no record's.
+const DATA_LEN_MAX: usize = proto::limits::ENTRY_BYTES_MAX;
+
+/// Why bytes are not a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub(crate) enum RecordError {
+    #[error("a record starts with {got:02x?}")]
+    Magic { got: [u8; 4] },
+    #[error("a record has {got} bytes where {expected} were written")]
+    Length { expected: usize, got: usize },
+    #[error("a record's checksum is {got:032x} where {expected:032x} was stored")]
+    Checksum { expected: u128, got: u128 },
+    #[error("a record has the unknown coding {got}")]
+    Coding { got: u8 },
+    #[error("a record of namespace {} and key {key} stands where another was written", namespace.0)]
+    Stranger { namespace: NamespaceId, key: CacheKey },
+}
+
+/// What a record holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Body {
+    /// The name of its namespace.
+    Name(Namespace),
+    /// An entry.
+    Entry(Coded),
+}
+
+/// A record whose bytes are known to be good.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Record {
+    pub(crate) namespace: NamespaceId,
+    pub(crate) key: CacheKey,
+    pub(crate) body: Body,
+}
+
+/// The first bytes of a record, not yet checked.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Header {
+    magic: [u8; 4],
+    namespace: NamespaceId,
+    key: CacheKey,
+    entry_bytes: u32,
+    data_len: u32,
+    coding: u8,
+    checksum: u128,
+}
+
+fn field<const N: usize>(bytes: &[u8], at: usize) -> Option<[u8; N]> {
+    bytes.get(at..)?.first_chunk().copied()
+}
+
+fn number(bytes: &[u8], at: usize) -> Option<u32> {
+    field(bytes, at).map(u32::from_le_bytes)
+}
+
+impl Header {
+    /// The header at the start of `bytes`, if its lengths and marks can be a
+    /// record's.
+    pub(crate) fn of(bytes: &[u8]) -> Option<Self> {
+        let header = Self {
+            magic: field(bytes, 0)?,
+            namespace: NamespaceId(number(bytes, NAMESPACE_AT)?),
+            key: CacheKey::from_bytes(field(bytes, KEY_AT)?),
+            entry_bytes: number(bytes, ENTRY_BYTES_AT)?,
+            data_len: number(bytes, DATA_LEN_AT)?,
+            coding: *bytes.get(CODING_AT)?,
+            checksum: u128::from_le_bytes(field(bytes, CHECKSUM_AT)?),
+        };
+        let possible = header.magic == LIVE || header.magic == DEAD;
+        (possible && header.data_len as usize <= DATA_LEN_MAX).then_some(header)
+    }
+
+    /// The length of the whole record.
+    pub(crate) fn record_len(&self) -> usize {
+        HEADER_LEN + self.data_len as usize
+    }
+
+    /// Whether it is marked as dead.
+    pub(crate) fn is_dead(&self) -> bool {
+        self.magic == DEAD
+    }
+}
+
+/// The length of the record of an entry, in bytes.
+pub(crate) fn record_len(coded: &Coded) -> usize {
+    HEADER_LEN + coded.data.len()
+}
+
+/// Appends an entry's record.
+pub(crate) fn put_entry(out: &mut Vec<u8>, namespace: NamespaceId, key: &CacheKey, coded: &Coded) {
+    put(out, namespace, key, coded.entry_bytes, coded.coding as u8, &coded.data);
+}
+
+/// Appends the record of a namespace's name.
+pub(crate) fn put_name(out: &mut Vec<u8>, id: NamespaceId, namespace: &Namespace) {
+    let key = CacheKey::from_bytes(*namespace.fingerprint().as_bytes());
+    put(out, id, &key, 0, NAME, namespace.project().as_bytes());
+}
+
+fn put(
+    out: &mut Vec<u8>,
+    namespace: NamespaceId,
+    key: &CacheKey,
+    entry_bytes: u32,
+    coding: u8,
+    data: &[u8],
+) {
+    let mut header = Vec::with_capacity(HEADER_LEN);
+    header.extend_from_slice(&LIVE);
+    header.extend_from_slice(&namespace.0.to_le_bytes());
+    header.extend_from_slice(key.as_bytes());
+    header.extend_from_slice(&entry_bytes.to_le_bytes());
+    header.extend_from_slice(&(data.len() as u32).to_le_bytes());
+    header.push(coding);
+    let checksum = checksum(&header, data);
+    out.extend_from_slice(&header);
+    out.extend_from_slice(&checksum.to_le_bytes());
+    out.extend_from_slice(data);
+}
+
+fn checksum(header: &[u8], data: &[u8]) -> u128 {
+    let mut hash = Xxh3Default::new();
+    hash.update(header.get(NAMESPACE_AT..CHECKSUM_AT).unwrap_or_default());
+    hash.update(data);
+    hash.digest128()
+}
+
+impl Record {
+    /// The record that `bytes` are, to the last of them.
+    ///
+    /// # Errors
+    ///
+    /// Any [`RecordError`] but [`RecordError::Stranger`].
+    pub(crate) fn open(bytes: &Bytes) -> Result<Self, RecordError> {
+        Self::open_marked(bytes, LIVE)
+    }
+
+    /// As [`open`](Self::open), for a record that is marked as dead.
+    pub(crate) fn open_dead(bytes: &Bytes) -> Result<Self, RecordError> {
+        Self::open_marked(bytes, DEAD)
+    }
+
+    fn open_marked(bytes: &Bytes, mark: [u8; 4]) -> Result<Self, RecordError> {
+        let got = bytes.len();
+        let magic = field(bytes, 0).unwrap_or_default();
+        if magic != mark {
+            return Err(RecordError::Magic { got: magic });
+        }
+        let header = Header::of(bytes).ok_or(RecordError::Length { expected: HEADER_LEN, got })?;
+        if header.record_len() != got {
+            return Err(RecordError::Length { expected: header.record_len(), got });
+        }
+        let data = bytes.slice(HEADER_LEN..);
+        let found = checksum(bytes, &data);
+        if found != header.checksum {
+            return Err(RecordError::Checksum { expected: header.checksum, got: found });
+        }
+        let unknown = RecordError::Coding { got: header.coding };
+        let body = match Coding::try_from(i32::from(header.coding)) {
+            Ok(Coding::Unspecified) => {
+                let fingerprint = Fingerprint::from_bytes(*header.key.as_bytes());
+                let project = std::str::from_utf8(&data).map_err(|_| unknown)?;
+                Body::Name(Namespace::new(project, fingerprint).map_err(|_| unknown)?)
+            }
+            Ok(coding) => Body::Entry(Coded { coding, entry_bytes: header.entry_bytes, data }),
+            Err(_) => return Err(unknown),
+        };
+        Ok(Self { namespace: header.namespace, key: header.key, body })
+    }
+
+    /// The entry, if this is the record of this key in this namespace.
+    ///
+    /// # Errors
+    ///
+    /// [`RecordError::Stranger`].
+    pub(crate) fn entry_of(
+        self,
+        namespace: NamespaceId,
+        key: &CacheKey,
+    ) -> Result<Coded, RecordError> {
+        match self.body {
+            Body::Entry(coded) if self.namespace == namespace && self.key == *key => Ok(coded),
+            _ => Err(RecordError::Stranger { namespace: self.namespace, key: self.key }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn coded() -> Coded {
+        let data = Bytes::from_static(b"the entry");
+        Coded { coding: Coding::Raw, entry_bytes: data.len() as u32, data }
+    }
+
+    fn record() -> Vec<u8> {
+        let mut bytes = Vec::new();
+        put_entry(&mut bytes, NamespaceId(3), &CacheKey::from_bytes([7; 32]), &coded());
+        bytes
+    }
+
+    #[test]
+    fn an_entry_comes_back() {
+        let record = Record::open(&record().into()).unwrap();
+        let (namespace, key) = (NamespaceId(3), CacheKey::from_bytes([7; 32]));
+        assert_eq!(record.entry_of(namespace, &key), Ok(coded()));
+    }
+
+    #[test]
+    fn a_name_comes_back() {
+        let name = Namespace::new("swc", Fingerprint::from_bytes([9; 32])).unwrap();
+        let mut bytes = Vec::new();
+        put_name(&mut bytes, NamespaceId(3), &name);
+        assert_eq!(Record::open(&bytes.into()).unwrap().body, Body::Name(name));
+    }
+
+    #[test]
+    fn every_changed_bit_and_every_other_length_is_found() {
+        let good = record();
+        for bit in 0..good.len() * 8 {
+            let mut bytes = good.clone();
+            bytes[bit / 8] ^= 1 << (bit % 8);
+            assert!(Record::open(&bytes.into()).is_err(), "bit {bit}");
+        }
+        for len in 0..good.len() {
+            assert!(Record::open(&Bytes::copy_from_slice(&good[..len])).is_err(), "length {len}");
+        }
+    }
+
+    #[test]
+    fn a_sound_record_of_another_key_or_namespace_is_a_stranger() {
+        let record = Record::open(&record().into()).unwrap();
+        let key = CacheKey::from_bytes([7; 32]);
+        assert!(record.clone().entry_of(NamespaceId(4), &key).is_err());
+        assert!(record.entry_of(NamespaceId(3), &CacheKey::from_bytes([8; 32])).is_err());
+    }
+}
