@@ -9,7 +9,10 @@
 //! the state of the files. What went wrong is a [`stencil::MissReason`] for the
 //! counters and a sentence in [`DiskStore::problems`] for a person.
 //!
-//! **Architecture Invariant:** no Cranelift, no wasm, and nothing that maps a
+//! With the feature `wasmtime`, [`wasmtime::WasmtimeStore`] puts the tiers behind
+//! stock Wasmtime's own incremental cache.
+//!
+//! **Architecture Invariant:** without that feature no Cranelift and no wasm; and nothing that maps a
 //! file into memory: a mapped file that another process truncates kills its
 //! readers with SIGBUS.
 
@@ -25,6 +28,9 @@ mod disk;
 pub mod remote;
 
 mod tiered;
+
+#[cfg(feature = "wasmtime")]
+pub mod wasmtime;
 
 pub use disk::{
     CACHE_BYTES_DEFAULT, DiskConfig, DiskEvent, DiskStats, DiskStore, PruneSummary,

@@ -9,6 +9,7 @@ use cache_server::storage::{Next, PackStorage, Storage as _, StorageConfig, Stor
 use proto::coding::Encoder;
 use proto::{Coded, Namespace};
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
+use std::thread;
 use std::time::{Duration, Instant};
 use stencil::{CacheKey, Fingerprint};
 
@@ -16,6 +17,7 @@ use stencil::{CacheKey, Fingerprint};
 const MODULE: usize = 13_000;
 /// Entries of one chunk of a publish: about 512 KiB.
 const CHUNK: usize = 300;
+const PUBLISHERS: usize = 8;
 
 fn entry(random: &mut StdRng) -> Option<StoredEntry> {
     let mut key = [0; 32];
@@ -56,7 +58,7 @@ fn run(dir: &str, count: usize) -> Result<(), Box<dyn std::error::Error>> {
     let namespace = Namespace::new("measure", Fingerprint::from_bytes([1; 32]))?;
     let config = StorageConfig::new(dir);
     let storage = PackStorage::open(config.clone())?;
-    let mut random = StdRng::seed_from_u64(Instant::now().elapsed().as_nanos() as u64);
+    let mut random = StdRng::seed_from_u64(rand::random());
     let entries: Vec<StoredEntry> = (0..count).filter_map(|_| entry(&mut random)).collect();
     let bytes: usize = entries.iter().map(|entry| entry.coded.data.len()).sum();
     println!("{count} entries of {} bytes", bytes / count.max(1));
@@ -94,6 +96,23 @@ fn run(dir: &str, count: usize) -> Result<(), Box<dyn std::error::Error>> {
         stats.disk_bytes as f64 / stats.stored_bytes as f64,
         stats.table_bytes / stats.entries.max(1)
     );
+    let more: Vec<StoredEntry> = (0..count).filter_map(|_| entry(&mut random)).collect();
+    let start = Instant::now();
+    let storage = &storage;
+    thread::scope(|scope| {
+        for part in more.chunks(more.len().div_ceil(PUBLISHERS)) {
+            let namespace = &namespace;
+            scope.spawn(move || {
+                for chunk in part.chunks(CHUNK) {
+                    if let Err(error) = storage.publish(namespace, chunk.to_vec(), false) {
+                        eprintln!("{error}");
+                    }
+                }
+            });
+        }
+    });
+    let speed = per_second(bytes, start.elapsed());
+    println!("publish from {PUBLISHERS} threads {:.1?}  {speed} MB/s", start.elapsed());
     storage.close()?;
     Ok(())
 }

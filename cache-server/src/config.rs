@@ -8,6 +8,7 @@ pub mod size;
 pub mod token_table;
 
 use crate::exit::Failure;
+use crate::storage::ENTRIES_MAX_DEFAULT;
 use proto::namespace::check_project;
 pub use settings::{LogFormat, Settings};
 use std::collections::HashSet;
@@ -23,7 +24,6 @@ pub const METRICS_LISTEN_DEFAULT: SocketAddr = SocketAddr::new(LOOPBACK, 7421);
 const LOOPBACK: std::net::IpAddr = std::net::IpAddr::V4(Ipv4Addr::LOCALHOST);
 const SIZE_MAX_DEFAULT: u64 = 10 << 30;
 const HOT_BYTES_MAX_DEFAULT: u64 = 256 << 20;
-const ENTRIES_MAX_DEFAULT: u64 = 14 << 20;
 
 /// Everything that a server needs to know.
 #[derive(Clone, Debug)]

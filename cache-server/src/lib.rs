@@ -31,8 +31,6 @@ mod shared;
 
 pub mod storage;
 
-mod standin;
-
 mod metrics;
 mod observe;
 

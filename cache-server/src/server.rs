@@ -10,7 +10,7 @@ use crate::guard::{Guarded, Stopped};
 use crate::observe;
 use crate::service::CacheService;
 use crate::shared::Shared;
-use crate::storage::Storage;
+use crate::storage::{OpenError, PackStorage, Storage, StorageConfig};
 use crate::tls;
 use proto::limits::{CONNECTION_WINDOW_BYTES, FRAME_BYTES, MESSAGE_BYTES_MAX, STREAM_WINDOW_BYTES};
 use proto::v1::cache_server::CacheServer;
@@ -103,10 +103,9 @@ impl Server {
     ///
     /// A storage that could not be closed.
     pub async fn serve(self, shutdown: impl Future<Output = ()>) -> Result<(), Failure> {
-        let Self { listener, metrics_listener, mut builder, shared, .. } = self;
-        let metrics = metrics_listener.map(|listener| {
-            let pages = observe::router(Arc::clone(&shared));
-            tokio::spawn(axum::serve(listener, pages).into_future())
+        let Self { listener, metrics_listener, metrics_addr, mut builder, shared, .. } = self;
+        let metrics = metrics_listener.zip(metrics_addr).map(|(listener, addr)| {
+            tokio::spawn(observe::serve(listener, addr, Arc::clone(&shared)))
         });
         let (health, health_service) = tonic_health::server::health_reporter();
         health.set_serving::<Service>().await;
@@ -199,12 +198,17 @@ async fn listen(addr: SocketAddr, name: &str) -> Result<(TcpListener, SocketAddr
 }
 
 fn open_storage(config: &Config) -> Result<Arc<dyn Storage>, Failure> {
-    let opened = crate::standin::Standin::open(&config.data_dir);
-    let opened = opened.map_err(|error| {
-        let dir = config.data_dir.display();
-        Failure::files(format!("the data directory {dir} cannot be used: {error}"))
-    });
-    opened.map(|storage| Arc::new(storage) as Arc<dyn Storage>)
+    let Config { data_dir, size_max, hot_bytes_max, entries_max, .. } = config.clone();
+    let opened =
+        PackStorage::open(StorageConfig { dir: data_dir, size_max, hot_bytes_max, entries_max });
+    let storage = opened.map_err(|error| match error {
+        OpenError::TooSmall { .. } => Failure::usage(format!("size-max: {error}")),
+        _ => {
+            let dir = config.data_dir.display();
+            Failure::files(format!("the data directory {dir} cannot be used: {error}"))
+        }
+    })?;
+    Ok(Arc::new(storage))
 }
 
 /// Who may do what is said where every operator looks first.

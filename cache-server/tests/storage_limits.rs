@@ -4,6 +4,8 @@
 mod storage_support;
 
 use cache_server::storage::{MemoryStorage, PackStorage, Storage, StorageConfig, StorageError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use storage_support::*;
 
 #[test]
@@ -94,6 +96,64 @@ fn the_number_of_entries_is_limited() {
         check_all(&storage, part * 500..(part + 1) * 500);
     }
     assert!(storage.stats().table_bytes <= 48 * 5000 * 2);
+}
+
+#[test]
+fn a_replaced_entry_does_not_come_back_when_the_new_one_is_evicted() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = StorageConfig { size_max: 16 << 20, ..config(dir.path()) };
+    let storage = PackStorage::open(config.clone()).unwrap();
+    publish(&storage, 0..2000);
+    storage.publish(&namespace("a"), vec![version(0, 1)], true).unwrap();
+    let with_the_new_one = packs(dir.path()).pop().unwrap();
+    for part in 10..60 {
+        // The pack of the old one is used, that of the new one is not.
+        check_all(&storage, 1..400);
+        publish(&storage, part * 500..(part + 1) * 500);
+    }
+    assert!(!with_the_new_one.exists());
+    check_all(&storage, 1..400);
+    drop(storage);
+    let storage = PackStorage::open(config.clone()).unwrap();
+    assert_eq!(lookup(&storage, "a", &[key(0)]).0.len(), 0);
+    drop(storage);
+    std::fs::remove_dir_all(dir.path().join("index")).unwrap();
+    let storage = PackStorage::open(config).unwrap();
+    assert_eq!(lookup(&storage, "a", &[key(0)]).0.len(), 0);
+    check_all(&storage, 1..400);
+}
+
+#[test]
+fn readers_get_sound_entries_while_packs_are_evicted() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = StorageConfig { size_max: 16 << 20, hot_bytes_max: 1 << 20, ..config(dir.path()) };
+    let storage = &PackStorage::open(config).unwrap();
+    let done = &AtomicBool::new(false);
+    thread::scope(|scope| {
+        for reader in 0..2 {
+            scope.spawn(move || {
+                let mut hits = 0;
+                while !done.load(Ordering::Relaxed) {
+                    hits += found(storage, reader * 300..reader * 300 + 5000);
+                }
+                assert!(hits > 0);
+            });
+        }
+        let writers = [0, 1].map(|writer| {
+            scope.spawn(move || {
+                for part in 0..40 {
+                    let from = writer * 10_000 + part * 200;
+                    assert!(publish(storage, from..from + 200).conflicts.is_empty());
+                }
+            })
+        });
+        writers.into_iter().for_each(|writer| writer.join().unwrap());
+        done.store(true, Ordering::Relaxed);
+    });
+    let stats = storage.stats();
+    assert!(stats.evicted > 0);
+    assert_eq!((stats.quarantined, stats.reopened), (0, 0));
+    assert!(disk_usage(dir.path()) <= 16 << 20);
 }
 
 #[test]

@@ -7,7 +7,7 @@ use crate::storage::StorageError;
 use crate::storage::pack::{Pack, PackId, Place, sync_dir};
 use crate::storage::record::{NamespaceId, put_entry, put_name, record_len};
 use crate::storage::run::{Item, Runs};
-use crate::storage::stage::{New, prefix};
+use crate::storage::stage::New;
 use proto::Namespace;
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -107,7 +107,7 @@ impl Packs {
             put_entry(&mut buffer, entry.namespace, &entry.key, &entry.coded);
             let len = record_len(&entry.coded) as u32;
             let place = Place { pack: id, offset: active.len as u32, len };
-            let item = Item::entry(prefix(entry), len, entry.coded.entry_bytes);
+            let item = Item::entry(entry.prefix(), len, entry.coded.entry_bytes);
             appended.runs.push(id, place.offset, entry.namespace, item);
             appended.places.push(place);
             active.len += u64::from(len);

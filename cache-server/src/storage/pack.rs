@@ -154,11 +154,16 @@ impl Pack {
         Ok(())
     }
 
-    /// Marks the record at `offset` as dead.
+    /// Marks the record at `offset` as dead, before the next
+    /// [`sync`](Self::sync).
     pub(crate) fn kill(&self, offset: u32) -> Result<(), StorageError> {
         let killed = self.file.write_all_at(&record::DEAD, u64::from(offset));
-        let killed = killed.and_then(|()| self.file.sync_data());
         killed.map_err(|error| io_error("write to", &self.path, error))
+    }
+
+    /// Makes what was written survive a power failure.
+    pub(crate) fn sync(&self) -> Result<(), StorageError> {
+        self.file.sync_data().map_err(|error| io_error("synchronise", &self.path, error))
     }
 
     /// Reads a range. What is behind the end of the file is left out.

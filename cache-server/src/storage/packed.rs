@@ -32,7 +32,7 @@ use crate::storage::{
     LookupCounts, Next, Published, Storage, StorageError, StorageStats, StoredEntry, lock,
 };
 use proto::{Coded, Namespace};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
@@ -307,12 +307,11 @@ impl Storage for PackStorage {
     }
 
     fn find_missing(&self, namespace: &Namespace, keys: &[CacheKey]) -> Vec<u32> {
-        let state = self.shared.state();
-        let namespace = state.table.id(namespace);
-        let is_missing = |key: &CacheKey| {
-            namespace.and_then(|namespace| state.table.get(namespace, Prefix::of(key))).is_none()
-        };
-        (0..).zip(keys).filter(|(_, key)| is_missing(key)).map(|(index, _)| index).collect()
+        let id = self.shared.state().table.id(namespace);
+        // Who is told that an entry is there will not publish it: that is a use.
+        let there = id.map(|id| self.shared.plan(id, keys.iter()).wanted).unwrap_or_default();
+        let there: HashSet<u32> = there.into_iter().map(|wanted| wanted.index).collect();
+        (0..).zip(keys).map(|(index, _)| index).filter(|index| !there.contains(index)).collect()
     }
 
     fn publish(

@@ -1,11 +1,11 @@
 //! An entry, or a namespace's name <-> a record in a pack file.
 //!
 //! ```text
-//!  0       4           8          40            44       48       49           65
-//!  +-------+-----------+----------+-------------+--------+--------+------------+------+
-//!  | STPR  | namespace | key      | entry bytes | data   | coding | checksum   | data |
-//!  | STPX  | u32       | 32 bytes | u32         | length | u8     | XXH3-128   |      |
-//!  +-------+-----------+----------+-------------+--------+--------+------------+------+
+//!  0       4            20          24         56            60       64       65
+//!  +-------+------------+-----------+----------+-------------+--------+--------+------+
+//!  | STPR  | checksum   | namespace | key      | entry bytes | data   | coding | data |
+//!  | STPX  | XXH3-128   | u32       | 32 bytes | u32         | length | u8     |      |
+//!  +-------+------------+-----------+----------+-------------+--------+--------+------+
 //! ```
 //!
 //! All integers are little-endian. `STPX` marks a dead record: one that was
@@ -13,15 +13,14 @@
 //! number; it stands in every pack before the namespace's first entry there.
 //!
 //! Invariants:
-//! - the checksum covers everything but itself and the first four bytes, which
-//!   are compared;
+//! - the checksum covers everything behind it; what is before it is compared;
 //! - a [`Record`] exists only of bytes that passed it.
 
 use bytes::Bytes;
 use proto::v1::Coding;
 use proto::{Coded, Namespace};
 use stencil::{CacheKey, Fingerprint};
-use xxhash_rust::xxh3::Xxh3Default;
+use xxhash_rust::xxh3::xxh3_128;
 
 /// The number that an index gives to a namespace. Never given twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -32,12 +31,12 @@ pub(crate) const LIVE: [u8; 4] = *b"STPR";
 /// How a record starts that nobody is to find.
 pub(crate) const DEAD: [u8; 4] = *b"STPX";
 
-const NAMESPACE_AT: usize = 4;
-const KEY_AT: usize = 8;
-const ENTRY_BYTES_AT: usize = 40;
-const DATA_LEN_AT: usize = 44;
-const CODING_AT: usize = 48;
-const CHECKSUM_AT: usize = 49;
+const CHECKSUM_AT: usize = 4;
+const NAMESPACE_AT: usize = 20;
+const KEY_AT: usize = 24;
+const ENTRY_BYTES_AT: usize = 56;
+const DATA_LEN_AT: usize = 60;
+const CODING_AT: usize = 64;
 /// Where the data starts.
 pub(crate) const HEADER_LEN: usize = 65;
 
@@ -152,24 +151,25 @@ fn put(
     coding: u8,
     data: &[u8],
 ) {
-    let mut header = Vec::with_capacity(HEADER_LEN);
-    header.extend_from_slice(&LIVE);
-    header.extend_from_slice(&namespace.0.to_le_bytes());
-    header.extend_from_slice(key.as_bytes());
-    header.extend_from_slice(&entry_bytes.to_le_bytes());
-    header.extend_from_slice(&(data.len() as u32).to_le_bytes());
-    header.push(coding);
-    let checksum = checksum(&header, data);
-    out.extend_from_slice(&header);
-    out.extend_from_slice(&checksum.to_le_bytes());
+    let start = out.len();
+    out.extend_from_slice(&LIVE);
+    out.extend_from_slice(&[0; NAMESPACE_AT - CHECKSUM_AT]);
+    out.extend_from_slice(&namespace.0.to_le_bytes());
+    out.extend_from_slice(key.as_bytes());
+    out.extend_from_slice(&entry_bytes.to_le_bytes());
+    out.extend_from_slice(&(data.len() as u32).to_le_bytes());
+    out.push(coding);
     out.extend_from_slice(data);
+    let record = out.get_mut(start..).unwrap_or_default();
+    let checksum = checksum(record).to_le_bytes();
+    if let Some(place) = record.get_mut(CHECKSUM_AT..NAMESPACE_AT) {
+        place.copy_from_slice(&checksum);
+    }
 }
 
-fn checksum(header: &[u8], data: &[u8]) -> u128 {
-    let mut hash = Xxh3Default::new();
-    hash.update(header.get(NAMESPACE_AT..CHECKSUM_AT).unwrap_or_default());
-    hash.update(data);
-    hash.digest128()
+/// XXH3-128 of what is behind the checksum.
+fn checksum(record: &[u8]) -> u128 {
+    xxh3_128(record.get(NAMESPACE_AT..).unwrap_or_default())
 }
 
 impl Record {
@@ -197,11 +197,11 @@ impl Record {
         if header.record_len() != got {
             return Err(RecordError::Length { expected: header.record_len(), got });
         }
-        let data = bytes.slice(HEADER_LEN..);
-        let found = checksum(bytes, &data);
+        let found = checksum(bytes);
         if found != header.checksum {
             return Err(RecordError::Checksum { expected: header.checksum, got: found });
         }
+        let data = bytes.slice(HEADER_LEN..);
         let unknown = RecordError::Coding { got: header.coding };
         let body = match Coding::try_from(i32::from(header.coding)) {
             Ok(Coding::Unspecified) => {

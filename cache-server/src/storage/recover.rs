@@ -12,7 +12,6 @@
 
 use crate::storage::index::{Changes, Index, IndexError};
 use crate::storage::pack::{Pack, PackId, Place, ScannedAs};
-use crate::storage::read::Damage;
 use crate::storage::record::NamespaceId;
 use crate::storage::reserve::Reserve;
 use crate::storage::run::{Item, Prefix, Run, Runs};
@@ -33,6 +32,8 @@ const BROKEN: &str = "index-broken-";
 /// sled's threads hold its lock for a moment after it was closed.
 const ATTEMPTS_MAX: u32 = 100;
 const ATTEMPT_EVERY: Duration = Duration::from_millis(20);
+/// After so many of them the lock is not to blame.
+const WAITS_MAX: u32 = 25;
 
 /// All packs that there are.
 pub(crate) type PackMap = BTreeMap<PackId, Arc<Pack>>;
@@ -56,17 +57,17 @@ pub(crate) fn open_index(dir: &Path, reserve: &mut Reserve) -> Result<Index, Ind
         attempt += 1;
         match Index::open(&path).and_then(|index| check(&index).map(|()| index)) {
             Ok(index) => return Ok(index),
-            Err(error) if error.is_damage && attempt < ATTEMPTS_MAX => {
+            Err(error) if attempt >= ATTEMPTS_MAX => return Err(error),
+            // It may be for want of room.
+            Err(error) if (error.is_damage || attempt > WAITS_MAX) && reserve.release() => {
+                tracing::warn!(%error, "the index does not open; it gets the reserve's room");
+            }
+            Err(error) if error.is_damage => {
                 let aside = put_aside(dir, &path)?;
                 tracing::warn!(%error, aside, "the index is damaged; it is rebuilt from the packs");
                 attempt = attempt.max(ATTEMPTS_MAX - 2);
             }
-            Err(error) if attempt >= ATTEMPTS_MAX => return Err(error),
-            Err(_) => {
-                // It may be for want of room.
-                reserve.release();
-                thread::sleep(ATTEMPT_EVERY);
-            }
+            Err(_) => thread::sleep(ATTEMPT_EVERY),
         }
     }
 }
@@ -252,20 +253,6 @@ fn kill(index: &Index, table: &mut Table, places: &[Place]) -> Result<(), IndexE
     }
     let (runs, entry_bytes) = killed(index, places)?;
     entry_bytes.into_iter().for_each(|bytes| table.uncount_entry_bytes(bytes));
-    index.commit(&Changes { runs, ..Changes::default() })
-}
-
-/// Marks damaged records as dead, in the index and in the table.
-pub(crate) fn forget_damaged(
-    index: &Index,
-    table: &mut Table,
-    damaged: &[&Damage],
-) -> Result<(), IndexError> {
-    let places: Vec<Place> = damaged.iter().map(|damage| damage.place).collect();
-    let (runs, entry_bytes) = killed(index, &places)?;
-    for (damage, entry_bytes) in damaged.iter().zip(entry_bytes) {
-        table.remove(damage.namespace, Prefix::of(&damage.key), damage.place, entry_bytes);
-    }
     index.commit(&Changes { runs, ..Changes::default() })
 }
 

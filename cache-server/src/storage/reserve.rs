@@ -33,6 +33,9 @@ impl Reserve {
         let held = fs::metadata(&path).is_ok_and(|metadata| metadata.len() == bytes);
         let mut reserve = Self { dir: dir.to_owned(), path, bytes, held };
         reserve.take();
+        if !reserve.held {
+            reserve.warn();
+        }
         reserve
     }
 
@@ -52,10 +55,11 @@ impl Reserve {
                 let _ = fs::remove_file(&self.path);
             }
         }
-        if !self.held {
-            tracing::warn!(path = %self.path.display(), bytes = self.bytes,
-                "no room for the reserve; free some on this file system");
-        }
+    }
+
+    fn warn(&self) {
+        tracing::warn!(path = %self.path.display(), bytes = self.bytes,
+            "there is no reserve; nothing is published until its file system has room for it");
     }
 
     fn allocate(&self) -> std::io::Result<()> {
@@ -70,12 +74,20 @@ impl Reserve {
         file.sync_all()
     }
 
-    /// Deletes it, to give others its room.
-    pub(crate) fn release(&mut self) {
+    /// Deletes it if it is there, to give others its room; whether it was.
+    pub(crate) fn release(&mut self) -> bool {
+        let held = self.held;
+        if !held {
+            return false;
+        }
         match fs::remove_file(&self.path) {
             Err(error) if error.kind() != ErrorKind::NotFound => {}
-            _ => self.held = false,
+            _ => {
+                self.held = false;
+                self.warn();
+            }
         }
+        held
     }
 
     /// Bytes that are free on the disk for us.
@@ -85,14 +97,15 @@ impl Reserve {
         Ok(disk.f_bavail.saturating_mul(disk.f_frsize))
     }
 
-    /// Whether `bytes` can be committed.
+    /// Whether `bytes` can be committed, and the reserve be there all the same.
     ///
     /// # Errors
     ///
     /// [`StorageError::Full`] if they cannot.
     pub(crate) fn check(&self, bytes: u64) -> Result<(), StorageError> {
         let free = self.free()?;
-        let needed = bytes + INDEX_MARGIN_BYTES;
+        let missing = if self.held { 0 } else { self.bytes };
+        let needed = bytes + INDEX_MARGIN_BYTES + missing;
         if free < needed {
             return Err(StorageError::Full { dir: self.dir.display().to_string(), free, needed });
         }

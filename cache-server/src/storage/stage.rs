@@ -33,6 +33,13 @@ pub(crate) struct New {
     pub(crate) coded: Coded,
 }
 
+impl New {
+    /// Under which the table knows it.
+    pub(crate) fn prefix(&self) -> Prefix {
+        Prefix::of(&self.key)
+    }
+}
+
 /// What batches come to.
 #[derive(Debug, Default)]
 pub(crate) struct Staged {
@@ -144,9 +151,4 @@ fn stored_of(
     });
     damaged.extend(damage);
     stored
-}
-
-/// The prefix under which the table knows an entry.
-pub(crate) fn prefix(new: &New) -> Prefix {
-    Prefix::of(&new.key)
 }

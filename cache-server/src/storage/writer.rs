@@ -10,13 +10,16 @@
 
 use crate::storage::append::{Appended, Packs};
 use crate::storage::index::{Changes, Index, IndexError};
+use crate::storage::pack::{Place, sync_dir};
 use crate::storage::packed::Shared;
 use crate::storage::quarantine::Quarantine;
 use crate::storage::read::Damage;
-use crate::storage::recover::{self, forget_damaged, killed};
+use crate::storage::recover::{self, killed};
 use crate::storage::reserve::Reserve;
-use crate::storage::stage::{Batch, Staged, prefix, stage};
+use crate::storage::run::Prefix;
+use crate::storage::stage::{Batch, Staged, stage};
 use crate::storage::{Published, StorageError};
+use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -54,8 +57,15 @@ impl Writer {
         self.reserve.take();
         let mut staged = stage(shared, batches)?;
         // What was evicted may be what the batches were compared with.
-        while !staged.new.is_empty() && self.make_room(shared, &staged)? {
-            staged = stage(shared, batches)?;
+        while !staged.new.is_empty() {
+            match self.make_room(shared, &staged) {
+                Ok(false) => break,
+                Ok(true) => staged = stage(shared, batches)?,
+                Err(StorageError::Index(what)) => {
+                    return Err(self.failed(shared, StorageError::Index(what)));
+                }
+                Err(error) => return Err(error),
+            }
         }
         self.put_aside(shared, &std::mem::take(&mut staged.damaged));
         if staged.new.is_empty() {
@@ -73,17 +83,22 @@ impl Writer {
         let mut appended = Appended::default();
         let committed = self.append(shared, staged, &mut appended);
         if let Err(error) = committed {
-            tracing::warn!(%error, "a commit failed; it is taken back, and the index opened again");
             appended.undo(&self.packs.dir);
             // A run of this commit may have reached the disk. It must not come
             // to lie over records of another one.
             self.packs.active = None;
-            if let Err(error) = self.reopen(shared) {
-                tracing::warn!(%error, "the index stays closed until the next publish");
-            }
-            return Err(error);
+            return Err(self.failed(shared, error));
         }
         Ok(())
+    }
+
+    /// Opens the index again: what failed once may have poisoned it.
+    fn failed(&mut self, shared: &Shared, error: StorageError) -> StorageError {
+        tracing::warn!(%error, "nothing was committed; the index is opened again");
+        if let Err(error) = self.reopen(shared) {
+            tracing::warn!(%error, "the index stays closed until the next publish");
+        }
+        error
     }
 
     fn append(
@@ -104,7 +119,7 @@ impl Writer {
         let replaced: Vec<_> = {
             let state = shared.state();
             let places = staged.new.iter();
-            places.filter_map(|new| state.table.get(new.namespace, prefix(new))).collect()
+            places.filter_map(|new| state.table.get(new.namespace, new.prefix())).collect()
         };
         let (mut runs, entry_bytes) = killed(index, &replaced)?;
         runs.append(&mut appended.runs.0);
@@ -120,17 +135,11 @@ impl Writer {
             state.table.add_namespace(*id, name);
         }
         for (new, place) in staged.new.iter().zip(&appended.places) {
-            state.table.insert(new.namespace, prefix(new), *place, new.coded.entry_bytes);
+            state.table.insert(new.namespace, new.prefix(), *place, new.coded.entry_bytes);
         }
-        for (place, entry_bytes) in replaced.iter().zip(entry_bytes) {
-            state.table.uncount_entry_bytes(entry_bytes);
-            if let Some(pack) = state.packs.get(&place.pack)
-                && let Err(error) = pack.kill(place.offset)
-            {
-                tracing::warn!(%error, "a replaced entry is not marked in its pack");
-            }
-        }
+        entry_bytes.into_iter().for_each(|bytes| state.table.uncount_entry_bytes(bytes));
         drop(state);
+        mark_dead(shared, &replaced);
         shared.fill_hot(staged, &appended.places);
         Ok(())
     }
@@ -170,7 +179,7 @@ impl Writer {
             evicted = true;
         }
         if evicted {
-            crate::storage::pack::sync_dir(&self.packs.dir)?;
+            sync_dir(&self.packs.dir)?;
         } else if over(size_max, entries_max) {
             let dir = shared.config.dir.display().to_string();
             let free = size_max.saturating_sub(others);
@@ -182,7 +191,7 @@ impl Writer {
     /// Puts damaged records into the quarantine: they are absent from now on.
     pub(crate) fn put_aside(&mut self, shared: &Shared, damaged: &[Damage]) {
         let there = |damage: &&Damage| {
-            let prefix = crate::storage::run::Prefix::of(&damage.key);
+            let prefix = Prefix::of(&damage.key);
             shared.state().table.get(damage.namespace, prefix) == Some(damage.place)
         };
         let damaged: Vec<&Damage> = damaged.iter().filter(there).collect();
@@ -196,20 +205,38 @@ impl Writer {
                 tracing::warn!(%error, "a damaged entry is not kept");
             }
             shared.hot.remove(*place);
-            let pack = shared.state().packs.get(&place.pack).cloned();
-            if let Some(Err(error)) = pack.map(|pack| pack.kill(place.offset)) {
-                tracing::warn!(%error, "a damaged entry is not marked in its pack");
-            }
         }
         shared.counters.quarantined.fetch_add(damaged.len() as u64, Ordering::Relaxed);
-        let forgotten = match &self.index {
-            Some(index) => forget_damaged(index, &mut shared.state_mut().table, &damaged),
-            None => Err(IndexError::closed()),
-        };
-        if let Err(error) = forgotten {
+        let places: Vec<Place> = damaged.iter().map(|damage| damage.place).collect();
+        mark_dead(shared, &places);
+        if let Err(error) = self.forget(shared, &damaged, &places) {
             tracing::warn!(%error, "a damaged entry stays in the index until it is read again");
         }
         self.note_disk_bytes(shared);
+    }
+
+    fn forget(
+        &self,
+        shared: &Shared,
+        damaged: &[&Damage],
+        places: &[Place],
+    ) -> Result<(), IndexError> {
+        let killed = match &self.index {
+            Some(index) => killed(index, places),
+            None => Err(IndexError::closed()),
+        };
+        let (runs, entry_bytes) = match killed {
+            Ok((runs, entry_bytes)) => (Ok(runs), entry_bytes),
+            Err(error) => (Err(error), vec![0; places.len()]),
+        };
+        let mut state = shared.state_mut();
+        for (damage, entry_bytes) in damaged.iter().zip(entry_bytes) {
+            let prefix = Prefix::of(&damage.key);
+            state.table.remove(damage.namespace, prefix, damage.place, entry_bytes);
+        }
+        drop(state);
+        let changes = Changes { runs: runs?, ..Changes::default() };
+        self.index.as_ref().map_or(Ok(()), |index| index.commit(&changes))
     }
 
     /// Opens the index again after a failure. If it cannot be read, all of it
@@ -219,7 +246,6 @@ impl Writer {
             index.close();
         }
         self.reserve.release();
-        shared.counters.reopened.fetch_add(1, Ordering::Relaxed);
         let index = recover::open_index(&shared.config.dir, &mut self.reserve)?;
         let mut packs = shared.state().packs.clone();
         let loaded = recover::load(&index, &mut packs)?;
@@ -227,6 +253,7 @@ impl Writer {
         state.table = loaded.table;
         state.packs = packs;
         drop(state);
+        shared.counters.reopened.fetch_add(1, Ordering::Relaxed);
         tracing::warn!(loaded.dropped, loaded.adopted, "the index is open again");
         self.aside_bytes = recover::aside_bytes(&shared.config.dir);
         self.index = Some(index);
@@ -258,6 +285,23 @@ impl Writer {
     pub(crate) fn note_disk_bytes(&self, shared: &Shared) {
         let index = self.index.as_ref().map_or(0, Index::disk_bytes);
         shared.counters.beside_bytes.store(index + self.beside(), Ordering::Relaxed);
+    }
+}
+
+/// Marks records as dead in their packs, for whoever rebuilds the index.
+fn mark_dead(shared: &Shared, places: &[Place]) {
+    let mut packs = BTreeMap::new();
+    for place in places {
+        let Some(pack) = shared.state().packs.get(&place.pack).cloned() else { continue };
+        if let Err(error) = pack.kill(place.offset) {
+            tracing::warn!(%error, "a dead record is not marked in its pack");
+        }
+        packs.insert(pack.id, pack);
+    }
+    for pack in packs.values() {
+        if let Err(error) = pack.sync() {
+            tracing::warn!(%error, "the marks of dead records may not last");
+        }
     }
 }
 

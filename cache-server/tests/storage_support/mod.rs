@@ -32,8 +32,11 @@ pub fn entry(n: u64) -> StoredEntry {
 /// Another entry under the same key.
 pub fn version(n: u64, version: u8) -> StoredEntry {
     let mut random = StdRng::seed_from_u64(n);
-    let len =
-        if n % 8 == 0 { random.random_range(2000..10_000) } else { random.random_range(100..2000) };
+    let len = if n.is_multiple_of(8) {
+        random.random_range(2000..10_000)
+    } else {
+        random.random_range(100..2000)
+    };
     let mut data = vec![0; len];
     random.fill(data.as_mut_slice());
     data[0] = version;
