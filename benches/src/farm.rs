@@ -18,6 +18,8 @@ pub mod process;
 pub mod redis_process;
 pub mod server_process;
 
+pub mod memory_bound;
+
 pub mod publish;
 
 pub mod expected;
@@ -113,6 +115,7 @@ fn modules(mix: &Mix, expected: &[Expected]) -> Vec<ModuleFigures> {
         name: module.name.clone(),
         wasm_bytes: module.wasm_bytes,
         keys: module.keys.len() as u64,
+        absent_keys: (module.keys.len() as u64).saturating_sub(expected.entries()),
         shared_keys: module.keys.iter().filter(|key| users[key] > 1).count() as u64,
         coded_bytes: expected.coded_bytes(),
         entry_bytes: expected.entry_bytes(),

@@ -1,8 +1,12 @@
 //! A module's keys -> what an honest answer to them looks like; and the check of
 //! every entry that arrives against it.
 //!
-//! Invariant: an answer counts only if it has every key once, with the coded
-//! length and the decoded length of what was published under it.
+//! A compile also asks for trampolines that it turns out not to need, and that
+//! nobody publishes: those keys are asked for, and are to be absent.
+//!
+//! Invariant: an answer counts only if it has every published key once, with the
+//! coded length and the decoded length of what was published under it, and no
+//! other one.
 
 use crate::farm::mix::Mix;
 use anyhow::{Context as _, Result, bail, ensure};
@@ -31,8 +35,8 @@ pub struct Expected {
     pub name: String,
     /// The keys, in the order of the lookup.
     pub keys: Vec<CacheKey>,
-    /// What is published under each of them.
-    pub shapes: Vec<Shape>,
+    /// What is published under each of them, if anything is.
+    pub shapes: Vec<Option<Shape>>,
 }
 
 impl Expected {
@@ -40,7 +44,7 @@ impl Expected {
     ///
     /// # Errors
     ///
-    /// If a module asks for something that no module publishes.
+    /// If an entry is too large to travel.
     pub fn of(mix: &Mix) -> Result<Arc<[Self]>> {
         let mut encoder = Encoder::new();
         let mut shapes = HashMap::new();
@@ -51,24 +55,25 @@ impl Expected {
             shapes.insert(new.key, Shape { coding, entry_bytes, coded_bytes });
         }
         let modules = mix.modules.iter().map(|module| {
-            let shape = |key| shapes.get(key).copied();
-            let shapes: Option<Vec<_>> = module.keys.iter().map(shape).collect();
-            let shapes = shapes.with_context(|| {
-                format!("{} asks for a key that no module publishes", module.name)
-            })?;
-            Ok(Self { name: module.name.clone(), keys: module.keys.clone(), shapes })
+            let shapes = module.keys.iter().map(|key| shapes.get(key).copied()).collect();
+            Self { name: module.name.clone(), keys: module.keys.clone(), shapes }
         });
-        modules.collect()
+        Ok(modules.collect())
+    }
+
+    /// The entries of a whole answer.
+    pub fn entries(&self) -> u64 {
+        self.shapes.iter().flatten().count() as u64
     }
 
     /// The bytes of a whole answer, as they travel.
     pub fn coded_bytes(&self) -> u64 {
-        self.shapes.iter().map(|shape| u64::from(shape.coded_bytes)).sum()
+        self.shapes.iter().flatten().map(|shape| u64::from(shape.coded_bytes)).sum()
     }
 
     /// The bytes of a whole answer, decoded.
     pub fn entry_bytes(&self) -> u64 {
-        self.shapes.iter().map(|shape| u64::from(shape.entry_bytes)).sum()
+        self.shapes.iter().flatten().map(|shape| u64::from(shape.entry_bytes)).sum()
     }
 }
 
@@ -107,10 +112,10 @@ impl Check {
         }
     }
 
-    /// Begins with a module's answer.
+    /// Begins with a module's answer. A key that is to be absent counts as seen.
     pub fn begin(&mut self, expected: &Expected) {
         self.seen.clear();
-        self.seen.resize(expected.keys.len(), false);
+        self.seen.extend(expected.shapes.iter().map(Option::is_none));
     }
 
     /// Takes in the entry of the key at `index`. The bytes are not kept.
@@ -125,9 +130,10 @@ impl Check {
         (coding, entry_bytes): (Coding, u32),
         data: &[u8],
     ) -> Result<()> {
-        let (Some(shape), Some(seen)) = (expected.shapes.get(index), self.seen.get_mut(index))
+        let (Some(Some(shape)), Some(seen)) =
+            (expected.shapes.get(index), self.seen.get_mut(index))
         else {
-            bail!("{}: answer for key {index}, which was not asked for", expected.name);
+            bail!("{}: an entry for key {index}, which has none", expected.name);
         };
         ensure!(!std::mem::replace(seen, true), "{}: key {index} came twice", expected.name);
         let coded_bytes = u32::try_from(data.len()).unwrap_or(u32::MAX);
@@ -189,7 +195,8 @@ mod tests {
         let coded = Encoder::new().encode(&sealed).unwrap();
         let coded_bytes = coded.data.len() as u32;
         let shape = Shape { coding: coded.coding, entry_bytes: coded.entry_bytes, coded_bytes };
-        (Expected { name: "m".to_owned(), keys: vec![key], shapes: vec![shape] }, coded)
+        let keys = vec![key, CacheKey::from_bytes([8; 32])];
+        (Expected { name: "m".to_owned(), keys, shapes: vec![Some(shape), None] }, coded)
     }
 
     #[test]
@@ -202,7 +209,8 @@ mod tests {
 
         check.begin(&expected);
         assert!(check.end(&expected).is_err(), "nothing came");
-        assert!(check.entry(&expected, 1, envelope, &coded.data).is_err(), "not asked for");
+        assert!(check.entry(&expected, 1, envelope, &coded.data).is_err(), "not published");
+        assert!(check.entry(&expected, 2, envelope, &coded.data).is_err(), "not asked for");
         check.begin(&expected);
         assert!(check.entry(&expected, 0, envelope, &damaged).is_err(), "damaged");
         check.begin(&expected);

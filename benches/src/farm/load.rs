@@ -12,7 +12,7 @@
 use crate::farm::expected::{Arrived, Check, Expected};
 use crate::farm::resp::{self, Resp};
 use crate::farm::wire::{self, Wire};
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use bytes::Bytes;
 use proto::Namespace;
 use rand::rngs::StdRng;
@@ -178,6 +178,7 @@ impl Worker {
                 // Redis keeps neither of the two beside an entry; the client knows.
                 let found = |check: &mut Check, index: usize, data: &[u8]| {
                     let shape = expected.shapes[index];
+                    let shape = shape.with_context(|| format!("redis has key {index}"))?;
                     check.entry(expected, index, (shape.coding, shape.entry_bytes), data)
                 };
                 resp.mget(commands, counts, check, found, |check| progress(check)).await?;

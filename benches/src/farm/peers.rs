@@ -8,6 +8,7 @@ use crate::child;
 use crate::farm::arguments::FarmArguments;
 use crate::farm::expected::Expected;
 use crate::farm::load::{Load, Peer, load};
+use crate::farm::memory_bound::memory_bound_bytes;
 use crate::farm::mix::Mix;
 use crate::farm::process::Process;
 use crate::farm::publish::{Published, publish};
@@ -183,14 +184,16 @@ impl Measured {
     pub fn finish(self) -> Result<PeerFigures> {
         let peak_rss_bytes = self.process().peak_rss_bytes()?;
         let rows = self.runs.into_iter().map(|(clients, runs)| Row::of(clients, runs)).collect();
-        let (process, hot_bytes_max, hits) = match self.process {
+        let (process, memory_bound_bytes, hits) = match self.process {
             Running::Server(server) => {
                 let stats = server.stats()?;
-                (server.process, Some(stats.hot_bytes_max), Some((stats.hits, stats.hot_hits)))
+                let bound = memory_bound_bytes(&stats);
+                (server.process, Some(bound), Some((stats.hits, stats.hot_hits)))
             }
             Running::Redis(redis) => (redis.process, None, None),
         };
         process.stop()?;
-        Ok(PeerFigures { name: self.name.to_owned(), rows, peak_rss_bytes, hot_bytes_max, hits })
+        let name = self.name.to_owned();
+        Ok(PeerFigures { name, rows, peak_rss_bytes, memory_bound_bytes, hits })
     }
 }

@@ -48,7 +48,10 @@ pub struct ModuleFigures {
     pub wasm_bytes: u64,
     /// Keys of its lookup.
     pub keys: u64,
-    /// Of those, the ones that another module of the mix has too.
+    /// Of those, the ones under which the module publishes nothing: trampolines
+    /// that it does not need.
+    pub absent_keys: u64,
+    /// Of the keys, the ones that another module of the mix has too.
     pub shared_keys: u64,
     /// Its entries' bytes, compressed.
     pub coded_bytes: u64,
@@ -76,8 +79,8 @@ pub struct PeerFigures {
     pub rows: Vec<Row>,
     /// The largest resident set of its process in the whole run.
     pub peak_rss_bytes: u64,
-    /// The limit of its memory tier; none for Redis.
-    pub hot_bytes_max: Option<u64>,
+    /// The memory that a server says it takes at most; none for Redis.
+    pub memory_bound_bytes: Option<u64>,
     /// Entries that it has served, and those of them that were in its memory
     /// tier.
     pub hits: Option<(u64, u64)>,
@@ -168,12 +171,10 @@ impl Run {
 impl Row {
     /// What the runs come to.
     pub fn of(clients: u32, runs: Vec<Run>) -> Self {
-        let spread = |value: &dyn Fn(&Run) -> f64| {
-            Spread::of(runs.iter().map(value)).unwrap_or_default()
-        };
-        let per_mb = |run: &Run, ms: f64| {
-            ratio(ms, run.coded_bytes_in_all as f64 / 1e6).unwrap_or_default()
-        };
+        let spread =
+            |value: &dyn Fn(&Run) -> f64| Spread::of(runs.iter().map(value)).unwrap_or_default();
+        let per_mb =
+            |run: &Run, ms: f64| ratio(ms, run.coded_bytes_in_all as f64 / 1e6).unwrap_or_default();
         Self {
             clients,
             coded_mb_per_s: spread(&Run::coded_mb_per_s),

@@ -45,15 +45,18 @@ fn megabytes(bytes: u64) -> String {
 }
 
 fn modules(results: &FarmResults) -> Vec<Vec<String>> {
-    let mut rows = vec![cells(["module", "keys", "shared", "stored MB", "decoded MB"])];
+    let mut rows = vec![cells(["module", "keys", "absent", "shared", "stored MB", "decoded MB"])];
     rows.extend(results.modules.iter().map(|module| {
-        let ModuleFigures { name, keys, shared_keys, coded_bytes, entry_bytes, .. } = module;
+        let ModuleFigures {
+            name, keys, absent_keys, shared_keys, coded_bytes, entry_bytes, ..
+        } = module;
         // Left-hand text starts with a letter; the path may not.
         let tail: Vec<_> = name.rsplit('/').take(3).collect();
         let name = tail.into_iter().rev().collect::<Vec<_>>().join("/");
         vec![
             name,
             keys.to_string(),
+            absent_keys.to_string(),
             percent(ratio(*shared_keys as f64, *keys as f64)),
             megabytes(*coded_bytes),
             megabytes(*entry_bytes),
@@ -91,8 +94,17 @@ fn batches(redis: &RedisFigures) -> String {
 
 fn rows(results: &FarmResults) -> Vec<Vec<String>> {
     let head = [
-        "peer", "clients", "MB/s", "min..max", "of redis", "decoded MB/s", "entries/s", "p50 ms",
-        "p99 ms", "CPU ms/MB", "client's",
+        "peer",
+        "clients",
+        "MB/s",
+        "min..max",
+        "of redis",
+        "decoded MB/s",
+        "entries/s",
+        "p50 ms",
+        "p99 ms",
+        "CPU ms/MB",
+        "client's",
     ];
     let mut rows = vec![cells(head)];
     let clients = results.peers.first().into_iter().flat_map(|peer| &peer.rows);
@@ -128,8 +140,8 @@ fn row(peer: &str, row: &Row, redis: Option<&Row>) -> Vec<String> {
 
 fn peer_note(peer: &PeerFigures) -> String {
     let mut note = format!("{}: peak RSS {}", peer.name, mebibytes(peer.peak_rss_bytes as f64));
-    if let Some(hot) = peer.hot_bytes_max {
-        let _ = write!(note, ", its memory tier may take {}", mebibytes(hot as f64));
+    if let Some(bound) = peer.memory_bound_bytes {
+        let _ = write!(note, ", where its documents allow {}", mebibytes(bound as f64));
     }
     if let Some((hits, hot_hits)) = peer.hits {
         let hot = percent(ratio(hot_hits as f64, hits as f64));
@@ -152,7 +164,16 @@ fn turnover_note(turnover: &Turnover) -> String {
 }
 
 fn kept(turnover: &Turnover) -> Vec<Vec<String>> {
-    let head = ["", "entries", "stored MB", "files MB", "blocks MB", "blocks/stored", "peak RSS"];
+    let head = [
+        "",
+        "entries",
+        "stored MB",
+        "files MB",
+        "blocks MB",
+        "blocks/stored",
+        "peak RSS",
+        "allowed",
+    ];
     let row = |label: &str, kept: &Kept| {
         vec![
             label.to_owned(),
@@ -162,6 +183,7 @@ fn kept(turnover: &Turnover) -> Vec<Vec<String>> {
             megabytes(kept.blocks_bytes),
             kept.blocks_per_stored.map_or_else(|| "-".to_owned(), |ratio| format!("{ratio:.3}")),
             mebibytes(kept.peak_rss_bytes as f64),
+            mebibytes(kept.memory_bound_bytes as f64),
         ]
     };
     vec![
@@ -178,12 +200,13 @@ mod tests {
     use crate::farm::results::Run;
 
     fn peer(name: &str, coded_bytes: u64) -> PeerFigures {
-        let run = Run { seconds: 1.0, coded_bytes, coded_bytes_in_all: coded_bytes, ..Run::default() };
+        let run =
+            Run { seconds: 1.0, coded_bytes, coded_bytes_in_all: coded_bytes, ..Run::default() };
         PeerFigures {
             name: name.to_owned(),
             rows: vec![Row::of(8, vec![run])],
             peak_rss_bytes: 3 << 20,
-            hot_bytes_max: None,
+            memory_bound_bytes: None,
             hits: Some((10, 5)),
         }
     }

@@ -5,6 +5,7 @@
 //! them, so that they compress as real ones do.
 
 use crate::cache_directory::blocks_bytes;
+use crate::farm::memory_bound::memory_bound_bytes;
 use crate::farm::mix::Mix;
 use crate::farm::publish::{Published, Publisher};
 use crate::farm::server_process::ServerProcess;
@@ -42,6 +43,8 @@ pub struct Kept {
     pub newest_found: u64,
     /// The process's largest resident set so far.
     pub peak_rss_bytes: u64,
+    /// The memory that the server says it takes at most.
+    pub memory_bound_bytes: u64,
 }
 
 /// What became of three times the cap.
@@ -137,8 +140,7 @@ impl Kept {
         let blocks_bytes = blocks_bytes(data_dir)?;
         let server_config = ServerConfig::new(&server.url);
         let budget = Duration::from_secs(60);
-        let config =
-            RemoteConfig { server: server_config, namespace: namespace.clone(), budget };
+        let config = RemoteConfig { server: server_config, namespace: namespace.clone(), budget };
         let answers = RemoteStore::open(config)?.lookup(newest);
         let opened = newest.iter().zip(answers).filter(|(key, answer)| match answer {
             Lookup::Hit(bytes, _) => entry::open(key, bytes).is_ok(),
@@ -152,6 +154,7 @@ impl Kept {
             blocks_per_stored: ratio(blocks_bytes as f64, stats.stored_bytes as f64),
             newest_found: opened.count() as u64,
             peak_rss_bytes: server.process.peak_rss_bytes()?,
+            memory_bound_bytes: memory_bound_bytes(&stats),
         })
     }
 }
@@ -168,7 +171,8 @@ mod tests {
         let old = NewEntry { key, bytes: entry::seal(&key, &stencil).unwrap() };
         let [one, two] = [0, 1].map(|round| under_another_key(&old, round).unwrap());
         assert!(one.key != two.key && one.key != key);
-        let code = |entry: &NewEntry| entry::open(&entry.key, &entry.bytes).unwrap().code().to_vec();
+        let code =
+            |entry: &NewEntry| entry::open(&entry.key, &entry.bytes).unwrap().code().to_vec();
         assert_eq!((code(&one), code(&two)), (code(&old), code(&old)));
     }
 }
