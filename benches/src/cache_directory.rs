@@ -2,7 +2,11 @@
 
 use anyhow::{Context as _, Result};
 use std::fs;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+
+/// The unit of `st_blocks`, whatever the file system's own blocks are.
+const BLOCK_BYTES: u64 = 512;
 
 /// All files of a directory, at any depth, in no order.
 ///
@@ -31,6 +35,24 @@ pub fn files(directory: &Path) -> Result<Vec<PathBuf>> {
 pub fn size_bytes(directory: &Path) -> Result<u64> {
     let size = |file: PathBuf| Ok(fs::metadata(&file)?.len());
     files(directory)?.into_iter().map(size).sum()
+}
+
+/// What all files of a directory take on the disk, in bytes: their blocks, as
+/// `du` counts them. A file that goes away meanwhile counts nothing.
+///
+/// # Errors
+///
+/// If it cannot be read.
+pub fn blocks_bytes(directory: &Path) -> Result<u64> {
+    let mut bytes = 0;
+    for file in files(directory)? {
+        match fs::metadata(&file) {
+            Ok(metadata) => bytes += metadata.blocks() * BLOCK_BYTES,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(bytes)
 }
 
 /// Copies a directory that nobody is using.

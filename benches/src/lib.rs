@@ -1,11 +1,13 @@
-//! What the cache costs and saves, measured: the parts of the `compare` program
-//! and the inputs of the Criterion benches.
+//! What the cache costs and saves, measured: the parts of the `compare` and
+//! `farm` programs and the inputs of the Criterion benches.
 //!
 //! `compare` starts itself again for every measured run. [`rounds`] decides what
 //! runs when, [`child`] runs one process and measures it, [`roles`] is what the
 //! processes do, [`results`] what came out, and [`table`] shows it to a person.
 //!
-//! Invariant: a figure is shown only if the output of its run was compared with
+//! [`farm`] is the other program: how fast a server feeds many builds at once.
+//!
+//! Invariant: a figure of `compare` is shown only if the output of its run was compared with
 //! stock Wasmtime's, byte for byte.
 
 pub mod arguments;
@@ -25,3 +27,5 @@ pub mod results;
 pub mod table;
 
 pub mod stage_inputs;
+
+pub mod farm;

@@ -135,7 +135,7 @@ fn stages(results: &Results) -> Vec<Vec<String>> {
 
 /// Rows -> lines: what starts with a letter in all rows but the head is text,
 /// and stands left; numbers stand right.
-fn columns(rows: &[Vec<String>]) -> String {
+pub(crate) fn columns(rows: &[Vec<String>]) -> String {
     let count = rows.iter().map(Vec::len).max().unwrap_or(0);
     let cells = |column: usize| rows.iter().filter_map(move |row| row.get(column));
     let width = |column| cells(column).map(|cell| cell.chars().count()).max().unwrap_or(0);
