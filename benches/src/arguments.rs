@@ -33,8 +33,12 @@ pub struct Arguments {
     #[arg(long, value_name = "PATH")]
     pub stencil: Option<PathBuf>,
     /// Measure the minimal program even if there is a `stencil` command.
-    #[arg(long, conflicts_with = "stencil")]
+    #[arg(long, conflicts_with_all = ["stencil", "server"])]
     pub minimal: bool,
+    /// Measure with a server, too: the `cache-server` beside this program, a
+    /// process of its own on this machine, asked by machines with empty caches.
+    #[arg(long)]
+    pub server: bool,
 }
 
 /// What the command line asks for.

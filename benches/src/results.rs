@@ -82,6 +82,15 @@ pub enum Variant {
     BAfterA,
     /// The same bytes read, hashed and written.
     Floor,
+    /// Disk tier and server empty, and filled by the run, until the server has
+    /// acknowledged everything.
+    ServerCold,
+    /// Disk tier empty, server full.
+    ServerWarm,
+    /// The same, with 10 ms each way to the server.
+    ServerFar,
+    /// The same as [`Variant::ServerWarm`], with a server that has just started.
+    ServerRestarted,
 }
 
 /// All runs of a variant, and what follows from them.
@@ -131,7 +140,7 @@ impl Results {
 
 impl Variant {
     /// All of them, in the order in which they are shown.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 15] = [
         Self::Stock,
         Self::IncrementalCold,
         Self::IncrementalWarm,
@@ -143,6 +152,10 @@ impl Variant {
         Self::IncrementalB,
         Self::BAfterA,
         Self::Floor,
+        Self::ServerCold,
+        Self::ServerWarm,
+        Self::ServerFar,
+        Self::ServerRestarted,
     ];
 
     /// For a person.
@@ -159,6 +172,10 @@ impl Variant {
             Self::IncrementalB => "incremental cache, B after A *",
             Self::BAfterA => "function cache, B after A",
             Self::Floor => "floor (read, hash, write)",
+            Self::ServerCold => "server, cold",
+            Self::ServerWarm => "server, warm",
+            Self::ServerFar => "server, warm, 10 ms away",
+            Self::ServerRestarted => "server, restarted",
         }
     }
 

@@ -9,6 +9,7 @@
 //!   they are compared;
 //! - no file is left behind, also after a signal.
 
+mod far;
 mod starter;
 
 use crate::arguments::Arguments;
@@ -20,7 +21,7 @@ use crate::roles::incremental::{self, IncrementalReport};
 use crate::roles::ours::OursReport;
 use crate::{artifact, cache_directory, roles};
 use anyhow::{Context as _, Result, bail};
-use starter::{Starter, interruptions, stencil};
+use starter::{Starter, interruptions, server, stencil};
 use std::collections::BTreeMap;
 use std::env;
 use std::fs::{self, File};
@@ -50,6 +51,7 @@ pub fn run(arguments: &Arguments) -> Result<Results> {
 struct Setup {
     directory: TempDir,
     starter: Starter,
+    server: Option<PathBuf>,
     a: Subject,
     edited: Option<(Edit, Subject)>,
     b: Option<Subject>,
@@ -75,6 +77,10 @@ impl Setup {
         let b = arguments.b.as_deref().map(wasm_file).transpose()?;
         let this = env::current_exe().context("cannot find this program's own file")?;
         let stencil = stencil(arguments, &this)?;
+        let server = server(arguments, &this)?;
+        if server.is_some() && stencil.is_none() {
+            bail!("with --server the `stencil` command is measured; build it, or name it");
+        }
         let interrupted = interruptions()?;
         let directory = tempfile::Builder::new().prefix("compare-").tempdir();
         let directory = directory.with_context(|| {
@@ -97,6 +103,7 @@ impl Setup {
             b: b.map(|b| starter.subject(b, expected("b.cwasm"))).transpose()?,
             directory,
             starter,
+            server,
         })
     }
 
@@ -123,6 +130,9 @@ impl Setup {
             let cache = round.copy(&cache, "cache-b")?;
             measured.add(Variant::StockB, round.stock(b)?);
             measured.add(Variant::BAfterA, round.ours(b, Some(&cache))?);
+        }
+        if let Some(server) = &self.server {
+            far::round(&round, server, measured)?;
         }
         round.directory.close().context("cannot remove this round's files")
     }
@@ -192,8 +202,17 @@ impl Round<'_> {
     }
 
     fn ours(&self, subject: &Subject, cache: Option<&Path>) -> Result<Run> {
+        self.ours_with(subject, cache, None)
+    }
+
+    fn ours_with(
+        &self,
+        subject: &Subject,
+        cache: Option<&Path>,
+        server: Option<&str>,
+    ) -> Result<Run> {
         let output = self.path("ours.cwasm");
-        let (finished, report) = self.setup.starter.ours(&subject.wasm, &output, cache)?;
+        let (finished, report) = self.setup.starter.ours(&subject.wasm, &output, cache, server)?;
         same(&output, subject)?;
         Ok(run_of(&finished, Report::Ours(report)))
     }

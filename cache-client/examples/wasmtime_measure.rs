@@ -1,13 +1,16 @@
 //! A module -> warm times of the plugin beside those of a map in memory.
 //!
-//! `cargo run --release -p cache-client --features wasmtime --example
-//! wasmtime_measure MODULE [ROUNDS]`: every way is filled by the same number of
+//! `cargo run --release -p cache-client --features wasmtime,remote --example
+//! wasmtime_measure MODULE [ROUNDS] [SERVER]`: every way is filled by the same number of
 //! compiles; then they are timed by turns, and the medians are printed. The disk
-//! is opened anew for each compile, with a new store, as by a new process.
-//! `finish` is timed with the compile.
+//! is opened anew for each compile, with a new store, as by a new process; so is
+//! the server, without local tiers, and once more for a project that it has never
+//! heard of. `finish` and the server's acknowledgement are timed with the compile.
 
-use cache_client::wasmtime::{WasmtimeConfig, WasmtimeStats, WasmtimeStore};
+use cache_client::remote::{BUDGET_MAX, RemoteConfig, RemoteStore, ServerConfig};
+use cache_client::wasmtime::{self as plugin, WasmtimeConfig, WasmtimeStats, WasmtimeStore};
 use cache_client::{DiskConfig, DiskStore, MemoryStore};
+use proto::Namespace;
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::error::Error;
@@ -96,6 +99,18 @@ fn through_plugin(wasm: &[u8], tiers: impl Fn() -> Arc<dyn CacheStore>) -> wasmt
     Ok(Run { time, hits: store.stats().hits(), gets })
 }
 
+fn through_server(wasm: &[u8], url: &str, project: &str) -> Result<Run, Box<dyn Error>> {
+    let start = Instant::now();
+    let namespace = Namespace::new(project, plugin::fingerprint(&[]))?;
+    let server = ServerConfig::new(url);
+    let remote =
+        Arc::new(RemoteStore::open(RemoteConfig { server, namespace, budget: BUDGET_MAX })?);
+    let run = through_plugin(wasm, || remote.clone())?;
+    remote.flush();
+    remote.problems().iter().for_each(|problem| eprintln!("    {problem}"));
+    Ok(Run { time: start.elapsed(), ..run })
+}
+
 fn median(runs: &mut [Run]) -> Option<&Run> {
     runs.sort_unstable_by_key(|run| run.time);
     runs.get(runs.len() / 2)
@@ -105,6 +120,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args_os().skip(1);
     let module = arguments.next().ok_or("usage: wasmtime_measure MODULE [ROUNDS]")?;
     let rounds = arguments.next().and_then(|n| n.to_str()?.parse().ok()).unwrap_or(ROUNDS);
+    let server = arguments.next().map(|url| url.to_string_lossy().into_owned());
     let wasm = std::fs::read(module)?;
     let directory = tempfile::tempdir()?;
     let cache = directory.path().join("cache");
@@ -112,18 +128,29 @@ fn main() -> Result<(), Box<dyn Error>> {
     let memory: Arc<dyn CacheStore> = Arc::new(MemoryStore::new(u64::MAX));
     let disk = || -> Arc<dyn CacheStore> { Arc::new(DiskStore::open(DiskConfig::new(&cache))) };
 
-    let mut ways: [(&str, Vec<Run>); 4] =
-        ["without", "map", "memory", "disk"].map(|name| (name, Vec::new()));
+    let project = format!("measure-{}", std::process::id());
+    let local = ["without", "map", "memory", "disk"];
+    let remote = ["server", "first"].into_iter().filter(|_| server.is_some());
+    let mut ways: Vec<(&str, Vec<Run>)> =
+        local.into_iter().chain(remote).map(|name| (name, Vec::new())).collect();
     for round in 0..FILLS + rounds {
         for (name, runs) in &mut ways {
-            if *name == "without" && round != FILLS {
-                continue; // Slow, and needed for its order of magnitude only.
+            if ["without", "first"].contains(name) && round < FILLS {
+                continue; // Nothing to fill.
             }
             let run = match *name {
                 "without" => without(&wasm)?,
                 "map" => through_map(&wasm, &map)?,
                 "memory" => through_plugin(&wasm, || memory.clone())?,
-                _ => through_plugin(&wasm, disk)?,
+                "disk" => through_plugin(&wasm, disk)?,
+                name => {
+                    let url = server.as_deref().unwrap_or_default();
+                    let project = match name {
+                        "server" => project.clone(),
+                        _ => format!("{project}-{round}"),
+                    };
+                    through_server(&wasm, url, &project)?
+                }
             };
             eprintln!("{round} {name}: {:.1?}, {} of {}", run.time, run.hits, run.gets);
             if round >= FILLS {
@@ -131,12 +158,19 @@ fn main() -> Result<(), Box<dyn Error>> {
             }
         }
     }
-    let base = ways.iter_mut().find(|(name, _)| *name == "map");
-    let base = base.and_then(|(_, runs)| Some(median(runs)?.time)).ok_or("no rounds")?;
+    let mut median_of = |name: &str| {
+        let way = ways.iter_mut().find(|(way, _)| *way == name);
+        way.and_then(|(_, runs)| Some(median(runs)?.time)).ok_or("no rounds")
+    };
+    let (cold, map) = (median_of("without")?.as_secs_f64(), median_of("map")?.as_secs_f64());
     for (name, runs) in &mut ways {
         if let Some(Run { time, hits, gets }) = median(runs) {
-            let ratio = time.as_secs_f64() / base.as_secs_f64();
-            println!("{name:8} {time:9.1?}  {ratio:5.2} x map  {hits} of {gets} found");
+            let seconds = time.as_secs_f64();
+            let (of_map, of_cold) = (seconds / map, 100.0 * seconds / cold);
+            println!(
+                "{name:8} {time:9.1?}  {of_map:5.2} x map  {of_cold:5.1} % of without  \
+                 {hits} of {gets} found"
+            );
         }
     }
     Ok(())

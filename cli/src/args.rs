@@ -193,6 +193,17 @@ pub enum Level {
     SpeedAndSize,
 }
 
+impl Level {
+    /// Cranelift's name of it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Speed => "speed",
+            Self::SpeedAndSize => "speed_and_size",
+        }
+    }
+}
+
 /// One in how many.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sample(pub u64);

@@ -23,12 +23,23 @@ struct Args {
     /// Bytes a second from the server
     #[arg(long)]
     bytes_per_second: Option<u64>,
+    /// Break connections after so many bytes from the server
+    #[arg(long)]
+    cut_after: Option<u64>,
+    /// Take connections and never answer
+    #[arg(long)]
+    hang: bool,
+    /// Answer with this text instead of asking the server
+    #[arg(long)]
+    garbage: Option<String>,
 }
 
 fn main() -> io::Result<()> {
-    let Args { listen, upstream, delay_ms, bytes_per_second } = Args::parse();
+    let Args { listen, upstream, delay_ms, bytes_per_second, cut_after, hang, garbage } =
+        Args::parse();
     let delay = Duration::from_millis(delay_ms);
-    let toxics = Toxics { delay, bytes_per_second, ..Toxics::default() };
+    let garbage = garbage.map(String::into_bytes);
+    let toxics = Toxics { delay, bytes_per_second, cut_after, hang, garbage };
     let proxy = Proxy::start_at(&listen, upstream, toxics)?;
     println!("{}", proxy.addr());
     loop {

@@ -18,8 +18,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 /// The command that is measured, beside this program.
 const STENCIL: &str = "stencil";
 
+/// The server, beside this program.
+const SERVER: &str = "cache-server";
+
 /// All of its settings in the environment start so.
 const STENCIL_VARIABLES: &str = "STENCIL_";
+
+/// A run that would not get its entries from the server is no measurement of it.
+const SERVER_BUDGET_MS: &str = "60000";
 
 const EMPTY_MODULE: &[u8] = b"\0asm\x01\0\0\0";
 
@@ -41,7 +47,7 @@ impl Starter {
         artifact::write(&empty, [EMPTY_MODULE])?;
         let subject = self.subject(empty, output)?;
         let output = directory.join("empty-again.cwasm");
-        self.ours(&subject.wasm, &output, None)?;
+        self.ours(&subject.wasm, &output, None, None)?;
         same(&output, &subject)
     }
 
@@ -57,6 +63,7 @@ impl Starter {
         wasm: &PathBuf,
         output: &PathBuf,
         cache: Option<&Path>,
+        server: Option<&str>,
     ) -> Result<(Finished, OursReport)> {
         let Some(stencil) = &self.stencil else {
             let cache = cache.map(Path::to_owned);
@@ -68,6 +75,10 @@ impl Starter {
             Some(cache) => command.arg("--cache-dir").arg(cache),
             None => command.arg("--no-cache"),
         };
+        if let Some(server) = server {
+            command.args(["--require-remote", "--remote-budget-ms", SERVER_BUDGET_MS]);
+            command.args(["--server", server]);
+        }
         // What a user has set up must not change what is measured.
         for (name, _) in env::vars_os() {
             if name.as_encoded_bytes().starts_with(STENCIL_VARIABLES.as_bytes()) {
@@ -127,6 +138,21 @@ pub(super) fn stencil(arguments: &Arguments, this: &Path) -> Result<Option<PathB
     }
     eprintln!("compare: there is no {}, so the minimal program is measured", beside.display());
     Ok(None)
+}
+
+/// The server to measure, if it is asked for.
+pub(super) fn server(arguments: &Arguments, this: &Path) -> Result<Option<PathBuf>> {
+    if !arguments.server {
+        return Ok(None);
+    }
+    let beside = this.with_file_name(format!("{SERVER}{}", env::consts::EXE_SUFFIX));
+    match beside.is_file() {
+        true => Ok(Some(beside)),
+        false => Err(anyhow!(
+            "there is no {}; `cargo build --release -p cache-server` makes it",
+            beside.display()
+        )),
+    }
 }
 
 /// Set when a signal asks this process to end. It then ends as after an error,

@@ -3,14 +3,20 @@
 
 use crate::sandbox::{Ran, Sandbox, assert_same, ledger, stock};
 use crate::server::{Running, url};
+use cache_client::remote::{RemoteConfig, RemoteStore, ServerConfig};
+use std::borrow::Cow;
 use std::path::Path;
+use std::sync::Mutex;
 use std::time::Duration;
+use stencil::{CacheKey, CacheStore, NewEntry};
 use toxic_proxy::{Proxy, Toxics};
 
 /// A machine of its own: an empty cache directory.
 fn compile(machine: &Sandbox, url: &str, more: &[&str]) -> Ran {
     let ledger = ledger();
     let mut args = vec!["compile", &ledger, "-o", "out.cwasm", "--json", "--server", url];
+    // The server answers, if slowly on a busy machine.
+    args.extend(["--remote-budget-ms", "60000"]);
     args.extend(more);
     machine.run(&args)
 }
@@ -66,7 +72,7 @@ fn distance_costs_a_few_round_trips_however_many_functions_there_are() {
     let proxy = Proxy::start(server.addr, Toxics { delay, ..Toxics::default() }).unwrap();
     let machine = Sandbox::new();
     let far = url(proxy.addr());
-    let ran = compile(&machine, &far, &["--remote-budget-ms", "5000"]).done();
+    let ran = compile(&machine, &far, &[]).done();
     assert_eq!(ran.number("codegen"), 0);
     assert!(ran.number("round_trips") <= 4, "{}", ran.stdout);
     assert_eq!(proxy.connections(), 1);
@@ -89,14 +95,10 @@ fn one_thread_and_two_processes_publish_without_conflicts() {
     let machines: Vec<Sandbox> = (0..2).map(|_| Sandbox::new()).collect();
     let url = server.url();
     std::thread::scope(|scope| {
-        let compile = |(at, machine)| {
-            let jobs = (1 + at).to_string();
-            compile(machine, &url, &["--jobs", &jobs]).done()
-        };
         let threads: Vec<_> = machines
             .iter()
-            .enumerate()
-            .map(|machine| scope.spawn(move || compile(machine)))
+            .zip(["1", "2"])
+            .map(|(machine, jobs)| scope.spawn(|| compile(machine, &url, &["--jobs", jobs]).done()))
             .collect();
         for thread in threads {
             assert_eq!(thread.join().unwrap().number("conflicts"), 0);
@@ -104,6 +106,53 @@ fn one_thread_and_two_processes_publish_without_conflicts() {
     });
     let ran = compile(&Sandbox::new(), &url, &["-j", "1"]).done();
     assert_eq!(ran.number("codegen"), 0);
+}
+
+#[test]
+fn a_planted_difference_is_one_conflict_that_everybody_sees() {
+    let server = Running::start();
+    plant(&server.url());
+    let machine = Sandbox::new();
+    let ran = compile(&machine, &server.url(), &[]).done();
+    assert_eq!(ran.number("miss_reasons.bad-entry"), 1, "it does not fit the function");
+    assert_eq!(ran.number("conflicts"), 1);
+    assert_eq!(ran.number("remote.conflicts"), 1);
+    assert_eq!(server.metric("stencil_server_conflicts"), 1);
+    assert_right(&machine);
+    let ran = machine.run(&["stats", "--server", &server.url(), "--json"]).done();
+    assert_eq!(ran.number("server.conflicts"), 1);
+}
+
+/// Publishes a sound entry with other code under a key of the program.
+fn plant(url: &str) {
+    let settings = wasm_compiler::Settings::from_options(&Default::default()).unwrap();
+    let compiler = wasm_compiler::Compiler::new(settings).unwrap();
+    let asked = Asked::default();
+    compiler.compile(&std::fs::read(ledger()).unwrap(), &asked).unwrap();
+    let key = asked.0.into_inner().unwrap()[0];
+    let entry = stencil::StencilBuilder::new(vec![0xc3], 1, 7, 7);
+    let bytes = stencil::entry::seal(&key, &entry).unwrap();
+    let namespace = proto::Namespace::new("default", compiler.fingerprint()).unwrap();
+    let server = ServerConfig::new(url);
+    let budget = Duration::from_secs(60);
+    let remote = RemoteStore::open(RemoteConfig { server, namespace, budget }).unwrap();
+    remote.publish(&[NewEntry { key, bytes }]);
+    assert_eq!(remote.flush().published.stored, 1);
+}
+
+/// Has nothing, and keeps what it was asked for.
+#[derive(Default)]
+struct Asked(Mutex<Vec<CacheKey>>);
+
+impl CacheStore for Asked {
+    fn get(&self, key: &[u8]) -> Option<Cow<'_, [u8]>> {
+        self.0.lock().unwrap().push(CacheKey::from_bytes(key.try_into().unwrap()));
+        None
+    }
+
+    fn insert(&self, _: &[u8], _: Vec<u8>) -> bool {
+        false
+    }
 }
 
 #[test]

@@ -18,12 +18,17 @@ use tokio_stream::wrappers::TcpListenerStream;
 use tonic::{Request, Response, Status, Streaming};
 use toxic_proxy::{Proxy, Toxics};
 
+/// A budget for servers that never answer, so that the tests end soon.
+const SHORT: [&str; 2] = ["--remote-budget-ms", "300"];
+
+/// One for servers that do, on whatever machine.
+const LONG: [&str; 2] = ["--remote-budget-ms", "60000"];
+
 /// Compiles with a server in trouble.
 fn compile(server: SocketAddr, more: &[&str]) -> (Sandbox, Ran) {
     let machine = Sandbox::new();
     let (ledger, url) = (ledger(), url(server));
     let mut args = vec!["compile", &ledger, "-o", "out.cwasm", "--json", "--server", &url];
-    args.extend(["--remote-budget-ms", "300"]);
     args.extend(more);
     let ran = machine.run(&args);
     (machine, ran)
@@ -32,7 +37,7 @@ fn compile(server: SocketAddr, more: &[&str]) -> (Sandbox, Ran) {
 /// The compile goes on and says why; with `--require-remote` it fails.
 #[track_caller]
 fn check(server: SocketAddr, reason: &str, words: &str) -> Ran {
-    let (machine, ran) = compile(server, &[]);
+    let (machine, ran) = compile(server, &SHORT);
     let ran = ran.done();
     let expected = stock(&wasmtime::Config::new(), Path::new(&ledger()));
     assert_same(&machine.path("out.cwasm"), &expected);
@@ -41,7 +46,7 @@ fn check(server: SocketAddr, reason: &str, words: &str) -> Ran {
     assert!(!warnings.is_empty() && warnings.len() <= 2, "{}", ran.stderr);
     assert!(warnings[0].contains(words), "{words:?} is not in {}", ran.stderr);
 
-    let (machine, required) = compile(server, &["--require-remote"]);
+    let (machine, required) = compile(server, &[SHORT[0], SHORT[1], "--require-remote"]);
     required.refused(5, &[words, "--require-remote"]);
     assert!(!machine.path("out.cwasm").exists(), "nothing is written");
     ran
@@ -50,7 +55,7 @@ fn check(server: SocketAddr, reason: &str, words: &str) -> Ran {
 /// A server that has the module, behind a proxy that misbehaves.
 fn behind(toxics: Toxics) -> (Running, Proxy) {
     let server = Running::start();
-    let (_machine, ran) = compile(server.addr, &["--remote-budget-ms", "10000"]);
+    let (_machine, ran) = compile(server.addr, &LONG);
     assert_ne!(ran.done().number("remote.published"), 0);
     let proxy = Proxy::start(server.addr, toxics).unwrap();
     (server, proxy)
@@ -113,7 +118,7 @@ fn a_server_that_answers_with_entries_of_other_keys() {
         let server = tonic::transport::Server::builder().add_service(CacheServer::new(Swapped));
         server.serve_with_incoming(TcpListenerStream::new(listener)).await.unwrap();
     });
-    let (machine, ran) = compile(addr, &[]);
+    let (machine, ran) = compile(addr, &LONG);
     let ran = ran.done();
     let expected = stock(&wasmtime::Config::new(), Path::new(&ledger()));
     assert_same(&machine.path("out.cwasm"), &expected);
