@@ -48,8 +48,7 @@ pub struct ModuleFigures {
     pub wasm_bytes: u64,
     /// Keys of its lookup.
     pub keys: u64,
-    /// Of those, the ones under which the module publishes nothing: trampolines
-    /// that it does not need.
+    /// Of those, the ones that no module publishes: trampolines that none needs.
     pub absent_keys: u64,
     /// Of the keys, the ones that another module of the mix has too.
     pub shared_keys: u64,
