@@ -209,6 +209,9 @@ mod tests {
                     peer.write_all(piece).await.unwrap();
                     tokio::task::yield_now().await;
                 }
+                // An end with something unread would take back what was written.
+                peer.shutdown().await.unwrap();
+                peer.read_to_end(&mut Vec::new()).await.unwrap();
             });
             let mut resp = Resp::connect(port).await.unwrap();
             let mut values = Vec::new();
