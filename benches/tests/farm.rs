@@ -65,11 +65,10 @@ fn every_worker_gets_every_entry_of_every_lookup() {
     let loaded = farm.load(&asked).unwrap();
     let lookups = loaded.lookups.len() as u64;
     assert!((2..=10).contains(&lookups), "{lookups}");
-    let all = loaded.arrived_in_all;
+    let all = loaded.arrived;
     assert_eq!((all.entries, all.verified), (entries * lookups, entries * lookups));
     assert_eq!(all.coded_bytes, farm.expected[0].coded_bytes() * lookups);
     assert_eq!(all.entry_bytes, farm.expected[0].entry_bytes() * lookups);
-    assert!(loaded.arrived.entries <= all.entries && loaded.window <= window);
 }
 
 #[test]

@@ -5,12 +5,12 @@
 //! other, each once in a random order, then again in another one.
 //!
 //! Invariants:
-//! - a lookup that was started is finished and checked; what arrives after the
-//!   time is over counts for no rate, but its latency counts;
+//! - a lookup that was started is finished, checked and counted, and the time
+//!   counts until the last of them has ended;
 //! - a worker holds a chunk, or a socket's buffer, but never a module.
 
 use crate::farm::expected::{Arrived, Check, Expected};
-use crate::farm::resp::{self, Resp};
+use crate::farm::resp::{self, Mget, Resp};
 use crate::farm::wire::{self, Wire};
 use anyhow::{Context as _, Result};
 use bytes::Bytes;
@@ -38,6 +38,8 @@ pub enum Peer {
         port: u16,
         /// Keys in one MGET.
         batch: usize,
+        /// Commands on their way at once.
+        depth: usize,
     },
 }
 
@@ -59,12 +61,10 @@ pub struct Load {
 /// What the workers of one measurement got.
 #[derive(Clone, Debug, Default)]
 pub struct Loaded {
-    /// In the window.
+    /// All that they asked for.
     pub arrived: Arrived,
-    /// In the window and after it.
-    pub arrived_in_all: Arrived,
-    /// How long the window was: shorter if all workers had made their lookups.
-    pub window: Duration,
+    /// From the first lookup's start to the last one's end.
+    pub elapsed: Duration,
     /// How long one lookup took, by its module's place in the list.
     pub lookups: Vec<(usize, Duration)>,
 }
@@ -77,7 +77,7 @@ struct Plan {
 
 enum Requests {
     Wire(Vec<Bytes>),
-    Resp(Vec<u8>, Vec<usize>),
+    Resp(Vec<Mget>, usize),
 }
 
 enum Connected {
@@ -93,9 +93,8 @@ enum Connected {
 pub async fn load(peer: &Peer, modules: &Arc<[Expected]>, load: &Load) -> Result<Loaded> {
     let requests = modules.iter().map(|module| match peer {
         Peer::Server { .. } => Requests::Wire(wire::requests(module)),
-        Peer::Redis { batch, .. } => {
-            let (commands, counts) = resp::mget_commands(&module.keys, *batch);
-            Requests::Resp(commands, counts)
+        Peer::Redis { batch, depth, .. } => {
+            Requests::Resp(resp::mget_commands(&module.keys, *batch), *depth)
         }
     });
     let plan = Arc::new(Plan { expected: modules.clone(), requests: requests.collect() });
@@ -103,7 +102,7 @@ pub async fn load(peer: &Peer, modules: &Arc<[Expected]>, load: &Load) -> Result
     for _ in 0..load.clients {
         connections.push(match peer {
             Peer::Server { url, namespace } => {
-                Connected::Wire(Wire::connect(url, namespace).await?)
+                Connected::Wire(Wire::connect(url, namespace, load.clients).await?)
             }
             Peer::Redis { port, .. } => Connected::Resp(Resp::connect(*port).await?),
         });
@@ -126,10 +125,9 @@ pub async fn load(peer: &Peer, modules: &Arc<[Expected]>, load: &Load) -> Result
     while let Some(got) = workers.join_next().await {
         let got = got??;
         all.arrived.add(&got.arrived);
-        all.arrived_in_all.add(&got.arrived_in_all);
         all.lookups.extend(got.lookups);
     }
-    all.window = started.elapsed().min(load.window);
+    all.elapsed = started.elapsed();
     Ok(all)
 }
 
@@ -150,7 +148,7 @@ impl Worker {
             modules.shuffle(&mut self.order);
             for &module in &modules {
                 if left == 0 || Instant::now() >= self.deadline {
-                    self.got.arrived_in_all = self.check.arrived;
+                    self.got.arrived = self.check.arrived;
                     return Ok(self.got);
                 }
                 left -= 1;
@@ -162,26 +160,21 @@ impl Worker {
     }
 
     async fn lookup(&mut self, module: usize) -> Result<()> {
-        let Self { connection, plan, check, deadline, got, .. } = self;
+        let Self { connection, plan, check, .. } = self;
         let expected = &plan.expected[module];
-        let mut progress = |check: &Check| {
-            if Instant::now() < *deadline {
-                got.arrived = check.arrived;
-            }
-        };
         check.begin(expected);
         match (connection, &plan.requests[module]) {
             (Connected::Wire(wire), Requests::Wire(requests)) => {
-                wire.lookup(expected, requests, check, progress).await?;
+                wire.lookup(expected, requests, check).await?;
             }
-            (Connected::Resp(resp), Requests::Resp(commands, counts)) => {
+            (Connected::Resp(resp), Requests::Resp(commands, depth)) => {
                 // Redis keeps neither of the two beside an entry; the client knows.
-                let found = |check: &mut Check, index: usize, data: &[u8]| {
+                let found = |index: usize, data: &[u8]| {
                     let shape = expected.shapes[index];
                     let shape = shape.with_context(|| format!("redis has key {index}"))?;
                     check.entry(expected, index, (shape.coding, shape.entry_bytes), data)
                 };
-                resp.mget(commands, counts, check, found, |check| progress(check)).await?;
+                resp.mget(commands, *depth, found).await?;
             }
             _ => unreachable!("the requests are made for the peer"),
         }

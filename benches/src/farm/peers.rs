@@ -13,7 +13,7 @@ use crate::farm::mix::Mix;
 use crate::farm::process::Process;
 use crate::farm::publish::{Published, publish};
 use crate::farm::redis_process::RedisProcess;
-use crate::farm::results::{PeerFigures, RedisFigures, Row, Run};
+use crate::farm::results::{PeerFigures, RedisFigures, RedisTrial, Row, Run};
 use crate::farm::server_process::ServerProcess;
 use anyhow::{Context as _, Result, ensure};
 use proto::Namespace;
@@ -23,21 +23,22 @@ use std::time::Duration;
 use tokio::runtime::Runtime;
 
 /// Keys in one MGET, tried before the measurement.
-const REDIS_BATCHES: [usize; 5] = [256, 512, 1024, 2048, 4096];
+const REDIS_BATCHES: [usize; 4] = [64, 256, 1024, 4096];
+/// Commands on their way at once, tried with each of them.
+const REDIS_DEPTHS: [usize; 3] = [2, 8, 1024];
 /// How long each of them is tried.
 const REDIS_TRIAL: Duration = Duration::from_secs(1);
 
 /// A peer that is measured.
 pub struct Measured {
     name: &'static str,
-    peer: Peer,
     process: Running,
     runs: Vec<(u32, Vec<Run>)>,
 }
 
 enum Running {
-    Server(ServerProcess),
-    Redis(RedisProcess),
+    Server(ServerProcess, Namespace),
+    Redis(RedisProcess, RedisFigures),
 }
 
 /// A server with all entries, in its memory tier as far as they fit.
@@ -85,20 +86,23 @@ pub fn redis(
         redis.fill(mix).await?;
         anyhow::Ok(redis)
     })?;
-    let mut batches = Vec::new();
-    for batch in REDIS_BATCHES {
-        let peer = Peer::Redis { port: redis.port, batch };
-        let mut trial = arguments.load(arguments.clients[arguments.clients.len() / 2], 0);
-        trial.window = trial.window.min(REDIS_TRIAL);
-        let loaded = runtime.block_on(load(&peer, expected, &trial))?;
-        batches.push((batch, Run::of(&loaded, Duration::ZERO, Duration::ZERO).coded_mb_per_s()));
+    let mut trials = Vec::new();
+    for &clients in &arguments.clients {
+        for (batch, depth) in
+            REDIS_BATCHES.into_iter().flat_map(|batch| REDIS_DEPTHS.map(|depth| (batch, depth)))
+        {
+            let peer = Peer::Redis { port: redis.port, batch, depth };
+            let mut asked = arguments.load(clients, 0);
+            asked.window = asked.window.min(REDIS_TRIAL);
+            let loaded = runtime.block_on(load(&peer, expected, &asked))?;
+            let run = Run::of(&loaded, Duration::ZERO, Duration::ZERO);
+            let coded_mb_per_s = run.coded_mb_per_s();
+            trials.push(RedisTrial { clients, batch, depth, coded_mb_per_s });
+        }
     }
-    let best = batches.iter().max_by(|one, other| one.1.total_cmp(&other.1));
-    let batch = best.context("a batch")?.0;
-    let figures = RedisFigures { version: redis.version.clone(), batches, batch };
-    let peer = Peer::Redis { port: redis.port, batch };
-    let process = Running::Redis(redis);
-    Ok((Measured { name: "redis, MGET", peer, process, runs: Vec::new() }, figures))
+    let figures = RedisFigures { version: redis.version.clone(), trials };
+    let process = Running::Redis(redis, figures.clone());
+    Ok((Measured { name: "redis, MGET", process, runs: Vec::new() }, figures))
 }
 
 fn namespace(mix: &Mix) -> Result<Namespace> {
@@ -124,14 +128,27 @@ impl FarmArguments {
 
 impl Measured {
     fn server(name: &'static str, server: ServerProcess, namespace: Namespace) -> Self {
-        let peer = Peer::Server { url: server.url.clone(), namespace };
-        Self { name, peer, process: Running::Server(server), runs: Vec::new() }
+        Self { name, process: Running::Server(server, namespace), runs: Vec::new() }
+    }
+
+    /// How so many workers ask it.
+    fn peer(&self, clients: u32) -> Peer {
+        match &self.process {
+            Running::Server(server, namespace) => {
+                Peer::Server { url: server.url.clone(), namespace: namespace.clone() }
+            }
+            Running::Redis(redis, figures) => {
+                let best = figures.best(clients).map(|best| (best.batch, best.depth));
+                let (batch, depth) = best.unwrap_or((REDIS_BATCHES[0], REDIS_DEPTHS[0]));
+                Peer::Redis { port: redis.port, batch, depth }
+            }
+        }
     }
 
     fn process(&self) -> &Process {
         match &self.process {
-            Running::Server(server) => &server.process,
-            Running::Redis(redis) => &redis.process,
+            Running::Server(server, _) => &server.process,
+            Running::Redis(redis, _) => &redis.process,
         }
     }
 
@@ -148,8 +165,8 @@ impl Measured {
             verify_every: 1,
             seed: 0,
         };
-        let loaded = runtime.block_on(load(&self.peer, expected, &once)).context(self.name)?;
-        ensure!(loaded.arrived_in_all.verified == loaded.arrived_in_all.entries, "not verified");
+        let loaded = runtime.block_on(load(&self.peer(1), expected, &once)).context(self.name)?;
+        ensure!(loaded.arrived.verified == loaded.arrived.entries, "not verified");
         Ok(())
     }
 
@@ -165,7 +182,9 @@ impl Measured {
         runtime: &Runtime,
     ) -> Result<()> {
         let before = (self.process().cpu()?, child::own_cpu());
-        let loaded = runtime.block_on(load(&self.peer, expected, asked)).context(self.name)?;
+        let loaded = runtime
+            .block_on(load(&self.peer(asked.clients), expected, asked))
+            .context(self.name)?;
         let peer_cpu = self.process().cpu()?.saturating_sub(before.0);
         let client_cpu = child::own_cpu().saturating_sub(before.1);
         let run = Run::of(&loaded, peer_cpu, client_cpu);
@@ -185,12 +204,12 @@ impl Measured {
         let peak_rss_bytes = self.process().peak_rss_bytes()?;
         let rows = self.runs.into_iter().map(|(clients, runs)| Row::of(clients, runs)).collect();
         let (process, memory_bound_bytes, hits) = match self.process {
-            Running::Server(server) => {
+            Running::Server(server, _) => {
                 let stats = server.stats()?;
                 let bound = memory_bound_bytes(&stats);
                 (server.process, Some(bound), Some((stats.hits, stats.hot_hits)))
             }
-            Running::Redis(redis) => (redis.process, None, None),
+            Running::Redis(redis, _) => (redis.process, None, None),
         };
         process.stop()?;
         let name = self.name.to_owned();

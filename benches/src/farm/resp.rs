@@ -63,43 +63,50 @@ impl Resp {
         tokio::try_join!(write, read).map(|_: ((), ())| ())
     }
 
-    /// Sends MGET commands, all at once, and gives every value that is there to
-    /// `found`, with the place of its key; `progress` is called after each
-    /// command's reply.
-    /// `commands` have these counts of keys.
+    /// Sends MGET commands, `depth` of them before the first answer is read, and
+    /// gives every value that is there to `found`, with the place of its key.
     ///
     /// # Errors
     ///
     /// If there is no whole answer, or `found` fails.
-    pub async fn mget<T>(
+    pub async fn mget(
         &mut self,
-        commands: &[u8],
-        counts: &[usize],
-        state: &mut T,
-        mut found: impl FnMut(&mut T, usize, &[u8]) -> Result<()>,
-        mut progress: impl FnMut(&mut T),
+        commands: &[Mget],
+        depth: usize,
+        mut found: impl FnMut(usize, &[u8]) -> Result<()>,
     ) -> Result<()> {
+        // Redis takes commands whether its answers are read or not, so writing
+        // first and reading then does not come to a stop.
         let (reader, mut writer) = self.stream.split();
         let mut replies = Replies { reader, buffer: &mut self.buffer };
-        let write = async { Ok(writer.write_all(commands).await?) };
-        let read = async {
-            let mut index = 0;
-            for &count in counts {
-                let got = replies.number(b'*').await?;
-                ensure!(usize::try_from(got) == Ok(count), "redis answers {got} of {count} keys");
-                for _ in 0..count {
-                    if let Some(len) = replies.bulk().await? {
-                        found(state, index, &replies.buffer[..len])?;
-                        replies.buffer.advance(len + END.len());
-                    }
-                    index += 1;
+        let mut unsent = commands.iter();
+        for command in unsent.by_ref().take(depth.max(1)) {
+            writer.write_all(&command.bytes).await?;
+        }
+        let mut index = 0;
+        for &Mget { keys, .. } in commands {
+            let got = replies.number(b'*').await?;
+            ensure!(usize::try_from(got) == Ok(keys), "redis answers {got} of {keys} keys");
+            for _ in 0..keys {
+                if let Some(len) = replies.bulk().await? {
+                    found(index, &replies.buffer[..len])?;
+                    replies.buffer.advance(len + END.len());
                 }
-                progress(state);
+                index += 1;
             }
-            Ok(())
-        };
-        tokio::try_join!(write, read).map(|_: ((), ())| ())
+            if let Some(command) = unsent.next() {
+                writer.write_all(&command.bytes).await?;
+            }
+        }
+        Ok(())
     }
+}
+
+/// One command.
+#[derive(Clone, Debug)]
+pub struct Mget {
+    bytes: Vec<u8>,
+    keys: usize,
 }
 
 /// The read half, and what was read and not yet taken.
@@ -157,18 +164,16 @@ impl Replies<'_> {
     }
 }
 
-/// The MGET commands of these keys, in batches, one after the other; and how
-/// many keys each of them has.
-pub fn mget_commands(keys: &[CacheKey], batch: usize) -> (Vec<u8>, Vec<usize>) {
-    let mut commands = Vec::with_capacity(keys.len() * 40 + 64);
-    let batches = keys.chunks(batch.max(1));
-    let counts = batches.clone().map(<[CacheKey]>::len).collect();
-    for keys in batches {
-        commands.extend_from_slice(format!("*{}\r\n", keys.len() + 1).as_bytes());
-        put_bulk(&mut commands, b"MGET");
-        keys.iter().for_each(|key| put_bulk(&mut commands, key.as_bytes()));
-    }
-    (commands, counts)
+/// The MGET commands of these keys, in batches, one after the other.
+pub fn mget_commands(keys: &[CacheKey], batch: usize) -> Vec<Mget> {
+    let command = |keys: &[CacheKey]| {
+        let mut bytes = Vec::with_capacity(keys.len() * 40 + 64);
+        bytes.extend_from_slice(format!("*{}\r\n", keys.len() + 1).as_bytes());
+        put_bulk(&mut bytes, b"MGET");
+        keys.iter().for_each(|key| put_bulk(&mut bytes, key.as_bytes()));
+        Mget { bytes, keys: keys.len() }
+    };
+    keys.chunks(batch.max(1)).map(command).collect()
 }
 
 /// Appends the command that keeps a value.
@@ -204,15 +209,20 @@ mod tests {
                     peer.write_all(piece).await.unwrap();
                     tokio::task::yield_now().await;
                 }
+                // An end with something unread would take back what was written.
+                peer.shutdown().await.unwrap();
+                peer.read_to_end(&mut Vec::new()).await.unwrap();
             });
             let mut resp = Resp::connect(port).await.unwrap();
             let mut values = Vec::new();
-            let found = |values: &mut Vec<_>, index, value: &[u8]| {
+            let found = |index, value: &[u8]| {
                 values.resize(index, Vec::new());
                 values.push(value.to_vec());
                 Ok(())
             };
-            resp.mget(b"x", counts, &mut values, found, |_| {}).await.map(|()| values)
+            let command = |&keys: &usize| Mget { bytes: b"x".to_vec(), keys };
+            let commands: Vec<_> = counts.iter().map(command).collect();
+            resp.mget(&commands, 1, found).await.map(|()| values)
         });
         match expected {
             Some(expected) => assert_eq!(got.unwrap(), expected),
@@ -236,9 +246,10 @@ mod tests {
     #[test]
     fn commands_are_what_redis_reads() {
         let key = CacheKey::from_bytes([b'k'; 32]);
-        let (commands, counts) = mget_commands(&[key; 3], 2);
+        let commands = mget_commands(&[key; 3], 2);
+        let counts: Vec<_> = commands.iter().map(|command| command.keys).collect();
         assert_eq!(counts, [2, 1]);
-        let text = String::from_utf8(commands).unwrap();
+        let text = String::from_utf8(commands[0].bytes.clone()).unwrap();
         assert!(text.starts_with("*3\r\n$4\r\nMGET\r\n$32\r\nkkk"), "{text}");
         let mut set = Vec::new();
         put_set(&mut set, &key, b"v");

@@ -48,8 +48,7 @@ pub struct ModuleFigures {
     pub wasm_bytes: u64,
     /// Keys of its lookup.
     pub keys: u64,
-    /// Of those, the ones under which the module publishes nothing: trampolines
-    /// that it does not need.
+    /// Of those, the ones that no module publishes: trampolines that none needs.
     pub absent_keys: u64,
     /// Of the keys, the ones that another module of the mix has too.
     pub shared_keys: u64,
@@ -64,10 +63,30 @@ pub struct ModuleFigures {
 pub struct RedisFigures {
     /// Its version.
     pub version: String,
-    /// Keys in one MGET, and the megabytes a second that Redis served with them.
-    pub batches: Vec<(usize, f64)>,
-    /// The best of these, with which it was measured.
+    /// What was tried before the measurement. For each number of workers it was
+    /// measured with what was best for them.
+    pub trials: Vec<RedisTrial>,
+}
+
+/// A way to ask Redis.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RedisTrial {
+    /// Workers.
+    pub clients: u32,
+    /// Keys in one MGET.
     pub batch: usize,
+    /// Commands of one worker on their way at once.
+    pub depth: usize,
+    /// What Redis served.
+    pub coded_mb_per_s: f64,
+}
+
+impl RedisFigures {
+    /// The best trial for so many workers.
+    pub fn best(&self, clients: u32) -> Option<&RedisTrial> {
+        let trials = self.trials.iter().filter(|trial| trial.clients == clients);
+        trials.max_by(|one, other| one.coded_mb_per_s.total_cmp(&other.coded_mb_per_s))
+    }
 }
 
 /// One peer.
@@ -112,27 +131,25 @@ pub struct Row {
 /// One measurement.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Run {
-    /// How long it took, without the lookups' ends after it.
+    /// How long it took, until the last lookup had ended.
     pub seconds: f64,
     /// Lookups that were started in it, all of which ended well.
     pub lookups: u64,
-    /// Entries that arrived in it.
+    /// Entries that arrived.
     pub entries: u64,
     /// Their bytes, compressed.
     pub coded_bytes: u64,
     /// Their bytes, decoded.
     pub entry_bytes: u64,
-    /// Bytes that arrived in it and after it, compressed.
-    pub coded_bytes_in_all: u64,
     /// Entries that were decoded and verified.
     pub verified: u64,
     /// See [`Row::lookup_ms_p50`].
     pub lookup_ms_p50: f64,
     /// See [`Row::lookup_ms_p99`].
     pub lookup_ms_p99: f64,
-    /// Time of the peer's process, after the window too.
+    /// Time of the peer's process.
     pub peer_cpu_ms: f64,
-    /// Time of the workers' process, after the window too.
+    /// Time of the workers' process.
     pub client_cpu_ms: f64,
 }
 
@@ -144,13 +161,12 @@ impl Run {
         let mut lookups: Vec<f64> = loaded.lookups.iter().map(|(_, time)| ms(*time)).collect();
         lookups.sort_by(f64::total_cmp);
         Self {
-            seconds: loaded.window.as_secs_f64(),
+            seconds: loaded.elapsed.as_secs_f64(),
             lookups: lookups.len() as u64,
             entries: loaded.arrived.entries,
             coded_bytes: loaded.arrived.coded_bytes,
             entry_bytes: loaded.arrived.entry_bytes,
-            coded_bytes_in_all: loaded.arrived_in_all.coded_bytes,
-            verified: loaded.arrived_in_all.verified,
+            verified: loaded.arrived.verified,
             lookup_ms_p50: percentile(&lookups, 0.50),
             lookup_ms_p99: percentile(&lookups, 0.99),
             peer_cpu_ms: ms(peer_cpu),
@@ -174,7 +190,7 @@ impl Row {
         let spread =
             |value: &dyn Fn(&Run) -> f64| Spread::of(runs.iter().map(value)).unwrap_or_default();
         let per_mb =
-            |run: &Run, ms: f64| ratio(ms, run.coded_bytes_in_all as f64 / 1e6).unwrap_or_default();
+            |run: &Run, ms: f64| ratio(ms, run.coded_bytes as f64 / 1e6).unwrap_or_default();
         Self {
             clients,
             coded_mb_per_s: spread(&Run::coded_mb_per_s),
@@ -209,13 +225,12 @@ mod tests {
     }
 
     #[test]
-    fn rates_are_of_the_window_and_processor_time_of_all_bytes() {
-        let mut loaded = Loaded { window: Duration::from_secs(2), ..Loaded::default() };
-        loaded.arrived.coded_bytes = 6_000_000;
-        loaded.arrived_in_all.coded_bytes = 10_000_000;
+    fn rates_are_by_the_second_and_processor_time_by_the_megabyte() {
+        let mut loaded = Loaded { elapsed: Duration::from_secs(2), ..Loaded::default() };
+        loaded.arrived.coded_bytes = 10_000_000;
         let cpu = Duration::from_millis(20);
         let row = Row::of(8, vec![Run::of(&loaded, cpu, cpu * 2)]);
-        assert_eq!(row.coded_mb_per_s.median, 3.0);
+        assert_eq!(row.coded_mb_per_s.median, 5.0);
         assert_eq!(row.peer_cpu_ms_per_mb.median, 2.0);
         assert_eq!(row.client_cpu_ms_per_mb.median, 4.0);
     }

@@ -22,7 +22,7 @@ pub fn render(results: &FarmResults) -> String {
     let _ = writeln!(text, "\n{}", columns(&modules(results)));
     let _ = writeln!(text, "{}", published(results));
     if let Some(redis) = &results.redis {
-        let _ = writeln!(text, "{}", batches(redis));
+        let _ = writeln!(text, "{}", trials(results, redis));
     }
     let _ = writeln!(text, "\n{}", columns(&rows(results)));
     results.peers.iter().for_each(|peer| {
@@ -82,13 +82,17 @@ fn published(results: &FarmResults) -> String {
     )
 }
 
-fn batches(redis: &RedisFigures) -> String {
-    let tried = redis.batches.iter().map(|(batch, mb)| format!("{batch}: {mb:.0}"));
+fn trials(results: &FarmResults, redis: &RedisFigures) -> String {
+    let clients = results.peers.first().into_iter().flat_map(|peer| &peer.rows);
+    let best = clients.filter_map(|row| {
+        let best = redis.best(row.clients)?;
+        let (batch, depth, mb) = (best.batch, best.depth, best.coded_mb_per_s);
+        Some(format!("{} clients: {batch} keys, {depth} at once ({mb:.0} MB/s)", row.clients))
+    });
     format!(
-        "Redis {}: pipelined MGET, MB/s by keys in one: {}; measured with {}.",
+        "Redis {} is asked by pipelined MGET, by the best of the ways that were tried. {}.",
         redis.version,
-        tried.collect::<Vec<_>>().join(", "),
-        redis.batch
+        best.collect::<Vec<_>>().join("; "),
     )
 }
 
@@ -197,11 +201,10 @@ fn kept(turnover: &Turnover) -> Vec<Vec<String>> {
 mod tests {
     use super::*;
     use crate::farm::publish::Published;
-    use crate::farm::results::Run;
+    use crate::farm::results::{RedisTrial, Run};
 
     fn peer(name: &str, coded_bytes: u64) -> PeerFigures {
-        let run =
-            Run { seconds: 1.0, coded_bytes, coded_bytes_in_all: coded_bytes, ..Run::default() };
+        let run = Run { seconds: 1.0, coded_bytes, ..Run::default() };
         PeerFigures {
             name: name.to_owned(),
             rows: vec![Row::of(8, vec![run])],
@@ -212,6 +215,7 @@ mod tests {
     }
 
     fn results() -> FarmResults {
+        let trial = RedisTrial { clients: 8, batch: 256, depth: 2, coded_mb_per_s: 20.0 };
         let kept = Kept { blocks_per_stored: Some(1.25), ..Kept::default() };
         FarmResults {
             rounds: 3,
@@ -224,11 +228,7 @@ mod tests {
             entry_bytes: 1000,
             published: Published { seconds: 1.0, ..Published::default() },
             peers: vec![peer("server", 30_000_000), peer("redis, MGET", 20_000_000)],
-            redis: Some(RedisFigures {
-                version: "7".to_owned(),
-                batches: vec![(256, 20.0)],
-                batch: 256,
-            }),
+            redis: Some(RedisFigures { version: "7".to_owned(), trials: vec![trial] }),
             turnover: Some(Turnover {
                 size_max: 1 << 20,
                 published: Published::default(),

@@ -1,8 +1,8 @@
 //! A module's keys -> one Lookup stream after the other, each entry checked as
 //! it comes, and dropped.
 //!
-//! The worker is tonic's client with the settings of the real one, but for the
-//! windows: many workers share this process, and none may hold a whole module.
+//! The worker is tonic's client with the settings of the real one. A real worker
+//! has a machine of its own and windows of 64 MiB; those here share as much.
 
 use crate::farm::expected::{Check, Expected};
 use anyhow::{Context as _, Result};
@@ -14,8 +14,8 @@ use proto::{Namespace, keys};
 use std::time::Duration;
 use tonic::transport::{Channel, Endpoint};
 
-/// What a server may send before the worker has read it: two chunks.
-const WINDOW_BYTES: u32 = 1 << 20;
+/// What servers may send to all workers together before they have read it.
+const WINDOWS_BYTES: u32 = 64 << 20;
 
 /// A worker's connection to a cache server.
 pub struct Wire {
@@ -24,17 +24,18 @@ pub struct Wire {
 }
 
 impl Wire {
-    /// Connects.
+    /// Connects as one of so many workers.
     ///
     /// # Errors
     ///
     /// If nobody listens there.
-    pub async fn connect(url: &str, namespace: &Namespace) -> Result<Self> {
+    pub async fn connect(url: &str, namespace: &Namespace, workers: u32) -> Result<Self> {
+        let window_bytes = WINDOWS_BYTES / workers.max(1);
         let endpoint = Endpoint::from_shared(url.to_owned())?
             .connect_timeout(Duration::from_secs(5))
             .tcp_nodelay(true)
-            .initial_stream_window_size(WINDOW_BYTES)
-            .initial_connection_window_size(WINDOW_BYTES)
+            .initial_stream_window_size(window_bytes)
+            .initial_connection_window_size(window_bytes)
             .max_frame_size(FRAME_BYTES);
         let channel =
             endpoint.connect().await.with_context(|| format!("cannot connect to {url}"))?;
@@ -42,13 +43,12 @@ impl Wire {
         Ok(Self { client, namespace: namespace.clone() })
     }
 
-    /// Asks for a module; `progress` is called after every chunk.
+    /// Asks for a module.
     pub(crate) async fn lookup(
         &mut self,
         expected: &Expected,
         requests: &[Bytes],
         check: &mut Check,
-        mut progress: impl FnMut(&Check),
     ) -> Result<()> {
         for (part, keys) in requests.iter().enumerate() {
             let first = part * KEYS_MAX;
@@ -61,7 +61,6 @@ impl Wire {
                     let index = first + entry.index as usize;
                     check.entry(expected, index, (coding, entry.entry_bytes), &entry.data)?;
                 }
-                progress(check);
             }
         }
         Ok(())
