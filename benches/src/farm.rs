@@ -14,9 +14,7 @@ pub mod arguments;
 pub mod mix;
 pub mod prepared;
 
-pub mod process;
 pub mod redis_process;
-pub mod server_process;
 
 pub mod memory_bound;
 

@@ -15,7 +15,9 @@ pub mod arguments;
 pub mod rounds;
 
 pub mod child;
+pub mod process;
 pub mod roles;
+pub mod server_process;
 
 pub mod artifact;
 pub mod blob;

@@ -74,6 +74,17 @@ pub struct LookupCounts {
     pub quarantined: u64,
 }
 
+impl LookupCounts {
+    /// Adds another lookup's.
+    pub fn add(&mut self, other: &Self) {
+        let Self { keys, hits, hot_hits, quarantined } = other;
+        self.keys += keys;
+        self.hits += hits;
+        self.hot_hits += hot_hits;
+        self.quarantined += quarantined;
+    }
+}
+
 /// A key under which other bytes were offered than are stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Conflict {

@@ -2,8 +2,8 @@
 //! under the same keys, in memory alone.
 
 use crate::farm::mix::Mix;
-use crate::farm::process::Process;
 use crate::farm::resp::{Resp, put_set};
+use crate::process::Process;
 use anyhow::{Context as _, Result, bail};
 use proto::coding::Encoder;
 use std::net::TcpListener;

@@ -1,8 +1,8 @@
 //! A server -> the runs of machines that have nothing but it.
 
 use super::{Measurements, Round, all_hit};
-use crate::farm::server_process::ServerProcess;
 use crate::results::Variant;
+use crate::server_process::ServerProcess;
 use anyhow::{Context as _, Result};
 use std::net::SocketAddr;
 use std::path::Path;

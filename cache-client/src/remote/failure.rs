@@ -61,7 +61,7 @@ impl From<&Status> for Failure {
 /// Whether a broken connection was broken by what was said on it.
 fn is_protocol(status: &Status) -> bool {
     let text = causes(status);
-    ["protocol error", "invalid", "frame", "decode", "decoding"].iter().any(|w| text.contains(w))
+    ["invalid", "malformed", "frame", "decod", "corrupt"].iter().any(|word| text.contains(word))
 }
 
 /// An error and its causes, without those that only repeat one another.
@@ -73,6 +73,8 @@ pub(crate) fn causes(error: &(dyn Error + 'static)) -> String {
             Some(status) => status.message().to_owned(),
             None => error.to_string(),
         };
+        // What tonic calls every end of a connection.
+        let text = text.trim_start_matches("h2 protocol error: ");
         let text = text.split(" (os error").next().unwrap_or_default().to_owned();
         let said = texts.iter().any(|said| said.contains(&text) || text.contains(said.as_str()));
         if !text.is_empty() && !said {

@@ -9,7 +9,7 @@
 use crate::guard::Call;
 use crate::service::{namespace_of, status};
 use crate::shared::Shared;
-use crate::storage::Next;
+use crate::storage::{LookupCounts, Next};
 use proto::limits::{CHUNK_BYTES, CHUNK_ENTRIES_MAX};
 use proto::v1::{FoundEntry, LookupChunk, LookupRequest};
 use proto::{Coded, keys};
@@ -24,6 +24,9 @@ use tonic::Status;
 
 /// Chunks that wait for the client.
 const CHUNKS_QUEUED: usize = 2;
+/// Keys that the storage is asked for at a time: the first entries are on their
+/// way while the rest is looked for.
+const SLICE_KEYS: usize = 2048;
 /// About what an entry's message takes beside its data.
 const ENVELOPE_BYTES: usize = 16;
 
@@ -50,11 +53,18 @@ pub fn lookup(
             entries: Vec::new(),
             bytes: 0,
             sent_bytes: 0,
+            gone: false,
             call: &call,
             shared: &shared,
         };
-        let mut found = |index, coded| chunks.push(index, coded);
-        let counts = shared.storage.lookup(&namespace, &keys, &mut found);
+        let mut counts = LookupCounts::default();
+        for (first, slice) in (0..).step_by(SLICE_KEYS).zip(keys.chunks(SLICE_KEYS)) {
+            let mut found = |index: u32, coded| chunks.push(first + index, coded);
+            counts.add(&shared.storage.lookup(&namespace, slice, &mut found));
+            if chunks.gone {
+                break;
+            }
+        }
         chunks.send();
         shared.metrics.entry_bytes_out.inc_by(chunks.sent_bytes);
         shared.metrics.looked_up(&counts);
@@ -76,6 +86,8 @@ struct Chunks<'a> {
     entries: Vec<FoundEntry>,
     bytes: usize,
     sent_bytes: u64,
+    /// Nobody is listening any more.
+    gone: bool,
     call: &'a Call,
     shared: &'a Shared,
 }
@@ -92,8 +104,14 @@ impl Chunks<'_> {
         self.send()
     }
 
-    /// Hands the chunk over, or gives up if the client does not read.
     fn send(&mut self) -> Next {
+        let next = self.hand_over();
+        self.gone |= next == Next::Stop;
+        next
+    }
+
+    /// Hands the chunk over, or gives up if the client does not read.
+    fn hand_over(&mut self) -> Next {
         if self.entries.is_empty() {
             return Next::More;
         }

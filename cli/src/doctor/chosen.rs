@@ -88,6 +88,7 @@ fn code(config: &Config, args: &DoctorArgs, rows: &mut Rows) -> Result<(), Failu
     Ok(())
 }
 
+#[expect(clippy::ptr_arg, reason = "it shows a `Chosen<PathBuf>`")]
 fn path(path: &PathBuf) -> String {
     path.display().to_string()
 }

@@ -1,7 +1,7 @@
 //! A directory -> a cache server in a process of its own, on a port that the
 //! system chooses.
 
-use crate::farm::process::Process;
+use crate::process::Process;
 use anyhow::{Context as _, Result};
 use cache_client::remote::{Connection, ServerConfig};
 use proto::v1::Stats;
