@@ -23,7 +23,7 @@ impl Disk {
     fn mount() -> Option<Self> {
         let dir = tempfile::tempdir().unwrap();
         let mut mount = Command::new("mount");
-        mount.args(["-t", "tmpfs", "-o", "size=48m", "tmpfs"]).arg(dir.path());
+        mount.args(["-t", "tmpfs", "-o", "size=48m,mode=700", "tmpfs"]).arg(dir.path());
         if mount.output().is_ok_and(|output| output.status.success()) {
             fs::write(dir.path().join("ballast"), vec![1; 8 << 20]).unwrap();
             return Some(Self(dir));

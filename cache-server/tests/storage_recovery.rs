@@ -242,3 +242,21 @@ fn a_limit_that_is_too_small_is_refused() {
     let config = StorageConfig { size_max: 1 << 20, ..config(dir.path()) };
     assert!(matches!(PackStorage::open(config), Err(OpenError::TooSmall { .. })));
 }
+
+#[test]
+fn a_directory_that_others_may_write_to_is_refused() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    drop(open(&data));
+    for (mode, is_ours_alone) in [(0o755, true), (0o770, false), (0o702, false), (0o700, true)] {
+        fs::set_permissions(&data, fs::Permissions::from_mode(mode)).unwrap();
+        match PackStorage::open(StorageConfig::new(&data)) {
+            Ok(_) => assert!(is_ours_alone, "{mode:o}"),
+            Err(error) => {
+                assert!(matches!(error, OpenError::Untrusted { .. }), "{error}");
+                assert!(!is_ours_alone, "{mode:o}");
+            }
+        }
+    }
+}

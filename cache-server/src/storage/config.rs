@@ -75,6 +75,12 @@ pub enum OpenError {
         /// The limit.
         got: u64,
     },
+    /// Others may write to it.
+    #[error("{} belongs to another user or may be written to by others; make it this server's own (chown, chmod go-w), or name another directory", dir.display())]
+    Untrusted {
+        /// The data directory.
+        dir: PathBuf,
+    },
     /// The index cannot be opened, though it may be sound.
     #[error("cannot open the index in {}: {what}; free the disk or mend the rights, then start again", dir.display())]
     Index {

@@ -34,7 +34,7 @@ use crate::storage::{
 use proto::{Coded, Namespace};
 use std::collections::{BTreeMap, HashSet};
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -169,6 +169,17 @@ impl Shared {
     }
 }
 
+/// Entries are machine code: whoever may write here may run code on every
+/// reader.
+fn check_rights(dir: &Path) -> Result<(), OpenError> {
+    let metadata = dir.metadata().map_err(|error| io_error("look at", dir, error))?;
+    let ours = metadata.uid() == rustix::process::geteuid().as_raw();
+    match ours && metadata.mode() & 0o022 == 0 {
+        true => Ok(()),
+        false => Err(OpenError::Untrusted { dir: dir.to_owned() }),
+    }
+}
+
 fn make_dir(dir: &Path) -> Result<(), StorageError> {
     let made = DirBuilder::new().recursive(true).mode(0o700).create(dir);
     made.map_err(|error| io_error("make", dir, error))
@@ -199,6 +210,7 @@ impl PackStorage {
         let dir = &config.dir;
         let packs_dir = dir.join("packs");
         make_dir(&packs_dir)?;
+        check_rights(dir)?;
         let lock = take_lock(dir)?;
         let mut reserve = Reserve::open(dir, config.reserve_bytes());
         let index = recover::open_index(dir, &mut reserve)
