@@ -37,8 +37,13 @@ generated COUNT:
 
 # This cache against stock Wasmtime, in whole processes
 compare A B="":
-    cargo build --release -p cli -p benches
-    target/release/compare {{A}} {{B}}
+    cargo build --release -p cli -p benches -p cache-server
+    target/release/compare {{A}} {{B}} --server
+
+# The server under the load of many builds, beside Redis; MODULES are .wasm files
+farm +MODULES:
+    cargo build --release -p benches -p cache-server
+    target/release/farm {{MODULES}} --redis
 
 # Everything that CI runs
 ci:
