@@ -8,14 +8,16 @@
 //! Invariants:
 //! - no state of the server or of the network is worse than a miss with a
 //!   counted reason, and a sentence in [`RemoteStore::problems`], one an outage;
-//! - nobody waits for a server longer than the budget, and while it fails nobody
-//!   waits at all (see `breaker`).
+//! - a lookup never waits longer than the budget, and while the server fails
+//!   nobody waits at all (see `breaker`);
+//! - what a lookup gives are sound entries of the keys that were asked for.
 
 mod connection;
 mod failure;
 mod server;
 
 mod breaker;
+mod incoming;
 mod lookup;
 mod publish;
 mod queue;
@@ -29,8 +31,9 @@ use crate::single;
 use breaker::{Admission, Breaker};
 use failure::Failure;
 use proto::Namespace;
-use queue::Queue;
+use queue::{Count, Queue};
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -112,8 +115,8 @@ struct Told {
     problems: Vec<String>,
     /// How long lookups have taken.
     looked_up: Duration,
-    /// Whether a refusal for want of a token was told about.
-    unauthorized: bool,
+    /// What the server has refused us, and was told about.
+    refused: BTreeSet<MissReason>,
 }
 
 impl RemoteStore {
@@ -133,7 +136,9 @@ impl RemoteStore {
             told: Mutex::default(),
         });
         let worker = shared.clone();
-        let work = move |batch: Vec<NewEntry>, progress: &dyn Fn()| worker.publish(batch, progress);
+        let work = move |batch: Vec<NewEntry>, progress: &dyn Fn()| {
+            worker.clone().publish(batch, progress)
+        };
         let store =
             Self { shared, queue: Queue::new(Arc::new(work)), budget_ns: AtomicU64::default() };
         store.set_budget(config.budget);
@@ -157,18 +162,21 @@ impl RemoteStore {
 
     /// Waits until what was published has reached the server: at most
     /// [`FLUSH_MAX`], and at most for what lookups have left of the budget while
-    /// the server takes nothing. What is not acknowledged by then is counted as
-    /// dropped, and nothing more is taken.
+    /// the server takes nothing, but 250 ms if it has answered until then. What is
+    /// not acknowledged by then is counted as dropped; the server may have stored
+    /// it all the same.
     pub fn flush(&self) -> RemoteReport {
-        let left = self.budget().saturating_sub(self.shared.told().looked_up);
-        let stall = match self.shared.breaker.is_failing() {
-            true => left,
-            false => left.max(FLUSH_STALL_MIN),
-        };
+        let spent = std::mem::take(&mut self.shared.told().looked_up);
+        let left = self.budget().saturating_sub(spent);
+        let failing = self.shared.breaker.is_failing();
+        let stall = if failing { left } else { left.max(FLUSH_STALL_MIN) };
         let given_up = self.queue.flush(FLUSH_MAX, stall);
         if given_up > 0 {
-            let what = format!("did not take {given_up} entries in time");
-            self.shared.tell(&Failure::new(MissReason::Timeout, what));
+            // An outage is told about once.
+            if !failing {
+                let what = format!("did not take {given_up} entries in time");
+                self.shared.tell(&Failure::new(MissReason::Timeout, what));
+            }
             let mut told = self.shared.told();
             told.report.published.refuse(MissReason::Timeout, given_up);
             told.report.dropped += given_up;
@@ -217,7 +225,7 @@ impl Shared {
         self.told().report.failed_calls += 1;
         let tell = if failure.is_ours() {
             self.breaker.undecided(admission);
-            !std::mem::replace(&mut self.told().unauthorized, true)
+            self.told().refused.insert(failure.reason)
         } else {
             self.breaker.failed(admission, Instant::now())
         };
@@ -227,17 +235,19 @@ impl Shared {
     }
 
     /// Publishes one batch of the queue.
-    fn publish(&self, batch: Vec<NewEntry>, progress: &dyn Fn()) {
+    fn publish(self: Arc<Self>, batch: Vec<NewEntry>, progress: &dyn Fn()) -> Count {
         let Some(admission) = self.admit() else {
-            let count = batch.len() as u64;
-            return self.told().report.published.refuse(MissReason::BreakerOpen, count);
+            let refused = PublishSummary::refused(MissReason::BreakerOpen, batch.len() as u64);
+            return Box::new(move || self.told().report.published.add(&refused));
         };
         self.told().report.round_trips += 1;
         let sent = publish::publish(&self.connection, &self.namespace, batch, progress);
         self.ended(admission, sent.failure.as_ref());
-        let mut told = self.told();
-        told.report.published.add(&sent.summary);
-        told.report.published_wire_bytes += sent.wire_bytes;
+        Box::new(move || {
+            let mut told = self.told();
+            told.report.published.add(&sent.summary);
+            told.report.published_wire_bytes += sent.wire_bytes;
+        })
     }
 }
 

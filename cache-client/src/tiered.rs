@@ -5,7 +5,8 @@
 //! them: every tier holds sealed entries, and the caller opens each one.
 //!
 //! Tiers are filled by a thread, beside what the caller does with the answers;
-//! the next operation, and the end, wait for it.
+//! the next publish, and the end, wait for it. A lookup does not: what is not
+//! there yet is given by the tier below once more.
 
 use std::borrow::Cow;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -87,22 +88,25 @@ fn more_telling(above: MissReason, below: MissReason) -> MissReason {
 /// The first of several tiers is a copy for speed; whether an entry is kept is
 /// said by those below it. Summaries do not name entries, so of each count the
 /// largest stands: stored if any lower tier stored it, and a refusal by one
-/// tier is seen although another took the entry. A tier below that has nothing to
-/// say yet, because it has queued the entries, leaves it to the first.
+/// tier is seen although another took the entry. Where those below have none of
+/// the entries, or cannot say yet because they have queued them, the first tier's
+/// count stands.
 fn merge(summaries: &[PublishSummary]) -> PublishSummary {
-    let lower = match summaries {
-        [_, lower @ ..] if lower.iter().any(|s| *s != PublishSummary::default()) => lower,
+    let has_some = |summary: &PublishSummary| summary.stored + summary.already_there > 0;
+    let kept = match summaries {
+        [_, lower @ ..] if lower.iter().any(has_some) => lower,
         all => all,
     };
     let mut merged = PublishSummary::default();
-    for summary in lower {
+    for summary in kept {
         merged.stored = merged.stored.max(summary.stored);
         merged.stored_bytes = merged.stored_bytes.max(summary.stored_bytes);
         merged.already_there = merged.already_there.max(summary.already_there);
-        for (reason, count) in &summary.refused {
-            let most = merged.refused.entry(*reason).or_default();
-            *most = (*most).max(*count);
-        }
+    }
+    let refused = summaries.get(usize::from(summaries.len() > 1)..).unwrap_or_default();
+    for (reason, count) in refused.iter().flat_map(|summary| &summary.refused) {
+        let most = merged.refused.entry(*reason).or_default();
+        *most = (*most).max(*count);
     }
     // A conflict is the sign of a wrong key, wherever it shows.
     merged.conflicts = summaries.iter().map(|s| s.conflicts).max().unwrap_or(0);
@@ -125,7 +129,6 @@ impl CacheStore for TieredStore {
     }
 
     fn lookup(&self, keys: &[CacheKey]) -> Vec<Lookup> {
-        self.settle();
         let mut answers = vec![Lookup::Miss(MissReason::Absent); keys.len()];
         for (at, tier) in self.tiers.iter().enumerate() {
             let pending = |(slot, key)| match slot {

@@ -7,7 +7,9 @@
 
 use crate::config::{CacheChoice, RemoteChoice};
 use crate::exit::{self, Failure};
-use cache_client::remote::{RemoteConfig, RemoteReport, RemoteStore, budget_for};
+use cache_client::remote::{
+    BUDGET_MAX, FLUSH_MAX, RemoteConfig, RemoteReport, RemoteStore, budget_for,
+};
 use cache_client::{DiskConfig, DiskStore, TieredStore};
 use proto::Namespace;
 use std::sync::Arc;
@@ -86,7 +88,8 @@ impl Cache {
     /// Says how much there is to compile, from which follows how long it is
     /// worth waiting for the server.
     pub fn expect(&self, wasm_bytes: usize, threads: usize) {
-        if let Some(Remote { store, budget: None, .. }) = &self.remote {
+        // A server that is required is waited for.
+        if let Some(Remote { store, budget: None, required: false }) = &self.remote {
             let cold_ns = (wasm_bytes as u64).saturating_mul(COLD_NS_PER_BYTE);
             let threads = u64::try_from(threads.max(1)).unwrap_or(1);
             store.set_budget(budget_for(Duration::from_nanos(cold_ns / threads)));
@@ -126,7 +129,7 @@ impl Cache {
             }
         };
         Err(Failure::remote(format!(
-            "{why}; nothing was written, because --require-remote was said"
+            "{why}; the compile has failed, because --require-remote was said"
         )))
     }
 
@@ -145,7 +148,8 @@ impl Remote {
         let wrong = |error: &dyn std::fmt::Display| Failure::usage(error.to_string());
         let namespace =
             Namespace::new(&choice.project, fingerprint).map_err(|error| wrong(&error))?;
-        let budget = choice.budget.unwrap_or(cache_client::remote::BUDGET_MAX);
+        let patience = if choice.required { FLUSH_MAX } else { BUDGET_MAX };
+        let budget = choice.budget.unwrap_or(patience);
         let config = RemoteConfig { server: choice.server, namespace, budget };
         let store = RemoteStore::open(config).map_err(|error| wrong(&error))?;
         Ok(Self { store: Arc::new(store), budget: choice.budget, required: choice.required })

@@ -25,7 +25,7 @@ pub fn run(args: &CompileArgs, started: Instant) -> Result<Exit, Failure> {
     let choice = config.settings(&args.settings)?;
     let threads = settings::start_threads(config.jobs(&args.jobs)?.map(|jobs| jobs.value))?;
     let compiler = settings::compiler(&choice)?;
-    let no_cache = config.no_cache(args.no_cache, &args.cache)?.value;
+    let no_cache = config.no_cache(args.no_cache, &args.cache, &args.remote)?.value;
     let cache = match no_cache {
         true => Cache::none(),
         false => {

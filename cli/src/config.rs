@@ -11,7 +11,7 @@ mod source;
 pub use remote::{RemoteChoice, RemoteSources, TokenFrom};
 pub use source::{Chosen, Source};
 
-use crate::args::{CacheArgs, JOBS_MAX, JobsArgs, Level, SettingArgs};
+use crate::args::{CacheArgs, JOBS_MAX, JobsArgs, Level, RemoteArgs, SettingArgs};
 use crate::exit::Failure;
 use crate::size::ByteSize;
 use clap::ValueEnum as _;
@@ -95,8 +95,14 @@ impl Config {
     }
 
     /// Whether the cache is not to be used.
-    pub fn no_cache(&self, flag: bool, args: &CacheArgs) -> Result<Chosen<bool>, Failure> {
-        if flag || args.cache_dir.is_some() {
+    pub fn no_cache(
+        &self,
+        flag: bool,
+        cache: &CacheArgs,
+        remote: &RemoteArgs,
+    ) -> Result<Chosen<bool>, Failure> {
+        let server = remote.server.as_ref().is_some_and(|server| server != remote::OFF);
+        if flag || cache.cache_dir.is_some() || server || remote.require_remote {
             return Ok(Chosen::new(flag, Source::Flag));
         }
         let in_file = self.in_file(&self.file.no_cache);

@@ -35,7 +35,7 @@ Exit codes:
   2    wrong flags, settings, environment or configuration file
   3    a file could not be read or written
   4    verify found cached code that differs from what is compiled now
-  5    the server failed, and --require-remote was said; or doctor found it not well
+  5    the server failed and --require-remote was said, or stats or doctor could not ask it
   101  a bug in this program
   130  ended by Ctrl-C (SIGINT), SIGTERM or SIGHUP
 

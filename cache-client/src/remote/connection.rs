@@ -22,6 +22,9 @@ use tonic::{Request, Status};
 /// One reads from the socket, the other one decodes what was read.
 const THREADS: usize = 2;
 
+/// A connection that nobody has used is given up after this long.
+const WARM_UP_MAX: Duration = Duration::from_secs(5);
+
 pub(crate) type Client = CacheClient<InterceptedService<Channel, Bearer>>;
 
 /// Adds the token to every call.
@@ -121,7 +124,7 @@ impl Connection {
     pub(crate) fn warm_up(&self) {
         let mut client = self.client();
         self.spawn(async move {
-            client.get_stats(GetStatsRequest {}).await.ok();
+            tokio::time::timeout(WARM_UP_MAX, client.get_stats(GetStatsRequest {})).await.ok();
         });
     }
 

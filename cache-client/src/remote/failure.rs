@@ -22,10 +22,10 @@ impl Failure {
         Self::new(MissReason::Timeout, "did not answer in time")
     }
 
-    /// Whether it is about us rather than about the server, so that others may
-    /// still be answered.
+    /// Whether the server is well and has refused this one thing, so that others
+    /// may still be answered: a token that does not allow it, a full disk.
     pub(crate) fn is_ours(&self) -> bool {
-        self.reason == MissReason::Unauthorized
+        matches!(self.reason, MissReason::Unauthorized | MissReason::Full)
     }
 }
 

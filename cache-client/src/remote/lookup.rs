@@ -6,9 +6,8 @@
 
 use super::connection::{Client, Connection};
 use super::failure::Failure;
-use bytes::Bytes;
-use proto::coding::{Coded, Decoder};
-use proto::v1::{LookupChunk, LookupRequest};
+use super::incoming::{Found, Incoming, Taken};
+use proto::v1::LookupRequest;
 use proto::{Namespace, keys};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::{Duration, Instant};
@@ -36,7 +35,7 @@ pub(crate) struct Answers {
 /// What has arrived on one stream.
 #[derive(Default)]
 struct Arrived {
-    entries: Vec<Option<Bytes>>,
+    entries: Vec<Option<Found>>,
     wire_bytes: u64,
 }
 
@@ -95,9 +94,9 @@ fn ask(
         let mut request = Request::new(request);
         request.set_timeout(within);
         let (client, sender) = (connection.client(), sender.clone());
-        let filled = arrived.clone();
+        let (filled, asked) = (arrived.clone(), part.to_vec());
         let task = connection.spawn(async move {
-            let end = stream(client, request, &filled).await;
+            let end = stream(client, request, &asked, &filled).await;
             sender.send((at, end)).ok();
         });
         streams.push((arrived, task));
@@ -127,7 +126,8 @@ impl Answers {
         let reason = end.as_ref().map_or_else(|failure| failure.reason, |()| MissReason::Absent);
         self.wire_bytes += arrived.wire_bytes;
         self.lookups.extend(arrived.entries.into_iter().map(|entry| match entry {
-            Some(entry) => Lookup::Hit(entry, Tier::Remote),
+            Some(Found::Entry(entry)) => Lookup::Hit(entry, Tier::Remote),
+            Some(Found::Rejected(reason)) => Lookup::Miss(reason),
             None => Lookup::Miss(reason),
         }));
         if let Err(failure) = end {
@@ -140,43 +140,23 @@ impl Answers {
 async fn stream(
     mut client: Client,
     request: Request<LookupRequest>,
+    keys: &[CacheKey],
     arrived: &Shared,
 ) -> Result<(), Failure> {
     let failed = |status: Status| Failure::from(&status);
     let mut chunks = client.lookup(request).await.map_err(failed)?.into_inner();
-    let mut decoder = Decoder::new();
+    let mut incoming = Incoming::new(keys);
     while let Some(chunk) = chunks.message().await.map_err(failed)? {
-        let decoded = decode(chunk, &mut decoder)?;
+        // What has not arrived when the lookup is over is not looked at.
+        tokio::task::yield_now().await;
+        let entries = incoming.take(chunk)?;
         let mut arrived = arrived.lock().unwrap_or_else(PoisonError::into_inner);
-        for (index, entry, wire_bytes) in decoded {
+        for Taken { index, entry, wire_bytes } in entries {
             arrived.wire_bytes += wire_bytes;
-            let slot = arrived.entries.get_mut(index as usize).ok_or_else(|| {
-                let what = format!("answers for key {index}, which it was not asked for");
-                Failure::new(MissReason::Protocol, what)
-            })?;
-            *slot = Some(entry);
+            if let Some(slot) = arrived.entries.get_mut(index) {
+                *slot = Some(entry);
+            }
         }
     }
-    Ok(())
-}
-
-/// A chunk's entries, by the index of their key: slices of one buffer. Whether
-/// they are entries, and of these keys, is seen when they are opened.
-fn decode(chunk: LookupChunk, decoder: &mut Decoder) -> Result<Vec<(u32, Bytes, u64)>, Failure> {
-    let damaged = |error: proto::CodingError| {
-        Failure::new(MissReason::Protocol, format!("sends what cannot be decoded: {error}"))
-    };
-    let declared: usize = chunk.entries.iter().map(|entry| entry.entry_bytes as usize).sum();
-    let mut buffer = Vec::with_capacity(declared.min(proto::limits::MESSAGE_BYTES_MAX));
-    let mut places = Vec::with_capacity(chunk.entries.len());
-    for entry in chunk.entries {
-        let wire_bytes = entry.data.len() as u64;
-        let coded = Coded::from_message(entry.coding, entry.entry_bytes, entry.data);
-        let start = buffer.len();
-        decoder.decode_into(&coded.map_err(damaged)?, &mut buffer).map_err(damaged)?;
-        places.push((entry.index, start..buffer.len(), wire_bytes));
-    }
-    let buffer = Bytes::from(buffer);
-    let entry = |(index, place, wire_bytes)| (index, buffer.slice(place), wire_bytes);
-    Ok(places.into_iter().map(entry).collect())
+    incoming.end()
 }

@@ -49,10 +49,11 @@ pub(crate) fn publish(
     let end = connection.block_on(async {
         let (sender, receiver) = mpsc::channel(CHUNKS_MAX);
         let mut client = connection.client();
-        let call = connection.call(async move {
+        let mut call = connection.call(async move {
             let chunks = ReceiverStream::new(receiver);
             Ok(client.publish(Request::new(chunks)).await?.into_inner())
         });
+        let give_up = call.abort_handle();
         let mut chunks = Chunks::new(namespace, entries);
         while let Some(chunk) = chunks.next(&mut summary) {
             wire_bytes += chunk.entries.iter().map(|entry| entry.data.len() as u64).sum::<u64>();
@@ -60,11 +61,17 @@ pub(crate) fn publish(
                 Ok(Ok(())) => progress(),
                 // The call has ended; it says why.
                 Ok(Err(_)) => break,
-                Err(_) => return Err(Failure::timeout()),
+                Err(_) => {
+                    give_up.abort();
+                    return Err(Failure::timeout());
+                }
             }
         }
         drop(sender);
-        let answer = timeout(STALL_MAX, call).await.map_err(|_| Failure::timeout())?;
+        let Ok(answer) = timeout(STALL_MAX, &mut call).await else {
+            give_up.abort();
+            return Err(Failure::timeout());
+        };
         let answer = answer.map_err(|_| Failure::new(MissReason::Io, "was not asked"))?;
         progress();
         answer.map_err(|status| Failure::from(&status))

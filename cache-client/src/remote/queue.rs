@@ -11,8 +11,13 @@ use stencil::NewEntry;
 /// Bytes of entries that may wait. A module's entries fit several times.
 pub const QUEUE_BYTES_MAX: u64 = 512 << 20;
 
-/// Publishes one batch; calls its second argument whenever it gets on.
-pub(crate) type Work = dyn Fn(Vec<NewEntry>, &dyn Fn()) + Send + Sync;
+/// Publishes one batch; calls its second argument whenever it gets on. What it
+/// gives is called if nobody has given the batch up meanwhile: it counts what
+/// became of it.
+pub(crate) type Work = dyn Fn(Vec<NewEntry>, &dyn Fn()) -> Count + Send + Sync;
+
+/// See [`Work`]. It must not use the queue.
+pub(crate) type Count = Box<dyn FnOnce() + Send>;
 
 /// A queue and its thread, which is started with the first batch.
 pub(crate) struct Queue {
@@ -30,8 +35,10 @@ struct Shared {
 struct State {
     waiting: Vec<NewEntry>,
     waiting_bytes: u64,
-    /// How many entries the thread is publishing.
+    /// How many entries the thread is publishing that are waited for.
     at_work: u64,
+    /// How often everything was given up.
+    given_up: u64,
     /// When the thread last got on.
     progress: Option<Instant>,
     running: bool,
@@ -77,8 +84,8 @@ impl Queue {
     }
 
     /// Waits until everything is published, for at most `within` in all and
-    /// `stall` without getting on. Gives how many entries it has given up; after
-    /// that the queue takes no more.
+    /// `stall` without getting on. Then gives up what is left, and tells how many
+    /// entries that is.
     pub(crate) fn flush(&self, within: Duration, stall: Duration) -> u64 {
         let started = Instant::now();
         let mut state = self.shared.state();
@@ -90,8 +97,9 @@ impl Queue {
             let left = (since + stall).min(started + within);
             let left = left.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                state.closed = true;
                 let given_up = state.waiting.len() as u64 + state.at_work;
+                state.given_up += 1;
+                state.at_work = 0;
                 state.waiting.clear();
                 state.waiting_bytes = 0;
                 return given_up;
@@ -123,10 +131,14 @@ fn run(shared: &Shared, work: &Work) {
         let batch = std::mem::take(&mut state.waiting);
         state.waiting_bytes = 0;
         state.at_work = batch.len() as u64;
+        let given_up = state.given_up;
         drop(state);
-        work(batch, &|| shared.get_on());
+        let count = work(batch, &|| shared.get_on());
         state = shared.state();
-        state.at_work = 0;
+        if state.given_up == given_up {
+            count();
+            state.at_work = 0;
+        }
         shared.changed.notify_all();
     }
 }
@@ -134,7 +146,7 @@ fn run(shared: &Shared, work: &Work) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::mpsc::{Receiver, channel};
+    use std::sync::mpsc::{Receiver, Sender, channel};
     use stencil::CacheKey;
 
     const LONG: Duration = Duration::from_secs(60);
@@ -144,7 +156,13 @@ mod tests {
     }
 
     /// A queue whose thread goes on when it is told to.
-    fn held() -> (Queue, std::sync::mpsc::Sender<()>, Receiver<usize>) {
+    fn held() -> (Queue, Sender<()>, Receiver<usize>) {
+        held_counting(&Arc::default())
+    }
+
+    /// The same; what was counted is added up.
+    fn held_counting(counted: &Arc<Mutex<usize>>) -> (Queue, Sender<()>, Receiver<usize>) {
+        let counted = counted.clone();
         let (go, gone) = channel();
         let (tell, told) = channel();
         let gone = Mutex::new(gone);
@@ -153,6 +171,9 @@ mod tests {
             tell.lock().unwrap().send(batch.len()).unwrap();
             gone.lock().unwrap().recv().ok();
             progress();
+            let counted = counted.clone();
+            let count: Count = Box::new(move || *counted.lock().unwrap() += batch.len());
+            count
         };
         (Queue::new(Arc::new(work)), go, told)
     }
@@ -170,13 +191,21 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_published_in_time_is_given_up_and_counted() {
-        let (queue, _go, told) = held();
+    fn what_is_not_published_in_time_is_given_up_and_counted_once() {
+        let counted = Arc::default();
+        let (queue, go, told) = held_counting(&counted);
         assert!(queue.push(&[entry(1), entry(1)]));
         assert_eq!(told.recv(), Ok(2));
         assert!(queue.push(&[entry(1)]));
         assert_eq!(queue.flush(LONG, Duration::from_millis(1)), 3);
-        assert!(!queue.push(&[entry(1)]), "it takes no more");
+        assert_eq!(queue.flush(LONG, LONG), 0, "there is nothing left to wait for");
+
+        assert!(queue.push(&[entry(1), entry(1), entry(1)]), "it goes on");
+        go.send(()).unwrap();
+        assert_eq!(told.recv(), Ok(3));
+        go.send(()).unwrap();
+        assert_eq!(queue.flush(LONG, LONG), 0);
+        assert_eq!(*counted.lock().unwrap(), 3, "not what was given up");
     }
 
     #[test]

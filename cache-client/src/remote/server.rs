@@ -15,6 +15,12 @@ const WINDOW_BYTES: u32 = 64 << 20;
 /// A connection that takes longer than this is none.
 const CONNECT_MAX: Duration = Duration::from_secs(5);
 
+/// How often a server that owes an answer is asked whether it is there.
+const PING_EVERY: Duration = Duration::from_secs(10);
+
+/// How long it may take to say so.
+const PING_ANSWER: Duration = Duration::from_secs(5);
+
 /// The longest message: the protocol's, for both ways.
 pub(crate) const MESSAGE_MAX: usize = MESSAGE_BYTES_MAX;
 
@@ -127,6 +133,8 @@ impl ServerConfig {
         let endpoint = endpoint
             .connect_timeout(CONNECT_MAX)
             .tcp_nodelay(true)
+            .http2_keep_alive_interval(PING_EVERY)
+            .keep_alive_timeout(PING_ANSWER)
             .initial_stream_window_size(WINDOW_BYTES)
             .initial_connection_window_size(WINDOW_BYTES)
             .max_frame_size(FRAME_BYTES);

@@ -87,7 +87,10 @@ impl File {
             wrong(line, error.message().trim())
         })?;
         let wrong_value = |key: &str, what: &str| {
-            let at = text.lines().position(|line| line.trim_start().starts_with(key));
+            let at = text.lines().position(|line| {
+                let rest = line.trim_start().strip_prefix(key);
+                rest.is_some_and(|rest| rest.trim_start().starts_with('='))
+            });
             Err(wrong(1 + at.unwrap_or(0), what))
         };
         for (key, path) in [
@@ -159,7 +162,7 @@ mod tests {
 
     #[test]
     fn paths_are_absolute() {
-        refused("server = 'http://a'\nca = 'a.pem'\n", &["line 2", "absolute"]);
+        refused("cache-size = '1GB'\nca = 'a.pem'\n", &["line 2", "absolute"]);
     }
 
     #[test]

@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 /// A server's name that says that there is none.
-const OFF: &str = "off";
+pub(super) const OFF: &str = "off";
 
 /// The server, if one is to be asked.
 #[derive(Clone, Debug)]

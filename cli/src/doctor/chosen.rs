@@ -48,7 +48,7 @@ fn cache(config: &Config, args: &DoctorArgs, rows: &mut Rows) -> Result<(), Fail
     let cache = config.cache_sources(&args.cache)?;
     rows.chosen("cache-dir", cache.dir.as_ref(), path, "none");
     rows.chosen("cache-size", Some(&cache.size_max), ByteSize::to_string, "");
-    let no_cache = config.no_cache(false, &args.cache)?;
+    let no_cache = config.no_cache(false, &args.cache, &args.remote)?;
     rows.chosen("no-cache", Some(&no_cache), bool::to_string, "");
     Ok(())
 }

@@ -203,6 +203,18 @@ fn doctor_shows_where_each_value_came_from() {
 }
 
 #[test]
+fn a_server_on_the_command_line_wins_over_no_cache_elsewhere() {
+    let server = Running::start();
+    let machine = Sandbox::new();
+    let ledger = ledger();
+    let mut command = machine.command();
+    command.args(["compile", &ledger, "-o", "out.cwasm", "--json", "--require-remote"]);
+    command.args(["--server", &server.url()]).env("STENCIL_NO_CACHE", "1");
+    let ran = crate::sandbox::ran(command.output().unwrap()).done();
+    assert_ne!(ran.number("remote.published"), 0);
+}
+
+#[test]
 fn wrong_server_settings_are_refused_in_one_sentence() {
     let machine = Sandbox::new();
     let ledger = ledger();

@@ -133,7 +133,9 @@ fn a_server_that_answers_with_entries_of_other_keys() {
     assert_same(&machine.path("out.cwasm"), &expected);
     assert_eq!(ran.number("hits.remote"), 0);
     assert_eq!(ran.number("miss_reasons.wrong-key"), ran.number("misses"));
-    assert_eq!(ran.number("rejected"), ran.number("misses"));
+    assert!(ran.stderr.contains("none of what was asked for (wrong-key)"), "{}", ran.stderr);
+    let (_, required) = compile(addr, &[LONG[0], LONG[1], "--require-remote"]);
+    required.refused(5, &["wrong-key", "--require-remote"]);
     // What was refused was not kept either.
     let again = machine.run(&["compile", &ledger(), "-o", "out.cwasm", "--json"]).done();
     assert_eq!(again.number("misses"), 0);
