@@ -30,7 +30,9 @@
 //!   here fails a compile;
 //! - what Wasmtime is given was sealed under the key that it asked for, by this
 //!   plugin in front of this version of the compiler;
-//! - every get and every entry that got lost is in [`WasmtimeStats`].
+//! - every get and every entry that got lost is in [`WasmtimeStats`], as far as
+//!   the tiers say so at once: what a server's tier has queued is in its own
+//!   report, after its `flush`.
 //!
 //! A checksum does not tell who wrote an entry: whoever may publish to the tiers
 //! may run code in this process.

@@ -19,11 +19,13 @@
 //!   build that finds no room is not recorded: what it edited is missed by
 //!   `prefetch` until there is more of it, or the next week. The first record of
 //!   a week is a full one, so older weeks can be forgotten.
-//! - **No conflicts.** A writer looks at the log again just before it writes. Two
+//! - **Few conflicts.** A writer looks at the log again just before it writes. Two
 //!   that do so at the same time take the same generation, but the lane comes
 //!   from a hash of the record: the same keys give the same bytes, and different
 //!   ones a different lane, seven times of eight. The eighth time the later
-//!   record is refused and its keys are written by the next build.
+//!   record is refused, a server counts and logs a conflict, and the record's keys
+//!   are written by the next build. Many machines that build a new module at the
+//!   same time will see that; it is no sign of a wrong key.
 //! - **Several views.** Machines with other tiers may see other parts of the log.
 //!   A missing or damaged record costs its keys' prefetch and nothing more.
 
