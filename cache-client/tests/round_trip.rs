@@ -280,6 +280,7 @@ fn the_first_tier_that_has_an_entry_answers_and_those_above_are_filled() {
     assert_eq!(tiers_of(&store.lookup(&keys))[..4], expected);
     assert_eq!(look_up(&store, &new[..4]), all_hits(4));
     assert_eq!(last.asked.load(Ordering::Relaxed), 2, "only what the others miss");
+    store.settle();
     assert_eq!(tiers_of(&store.lookup(&keys[..4])), [Some(Tier::Memory); 4]);
     assert_eq!((memory.size().0, store.fills().stored), (4, 2));
 
