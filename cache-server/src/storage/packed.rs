@@ -309,12 +309,12 @@ impl Storage for PackStorage {
         let mut counts = LookupCounts { keys: keys.len() as u64, ..LookupCounts::default() };
         let Some(namespace) = self.shared.state().table.id(namespace) else { return counts };
         let plan = self.shared.plan(namespace, keys.iter());
-        let damaged = plan.read(&self.shared.hot, &mut |index, coded, from| {
+        let rest = plan.read(&self.shared.hot, &mut |index, coded, from| {
             counts.hits += 1;
             counts.hot_hits += u64::from(from == From::Memory);
             found(index, coded)
         });
-        counts.quarantined = self.put_aside(&damaged);
+        counts.quarantined = self.put_aside(&rest.damaged);
         counts
     }
 
