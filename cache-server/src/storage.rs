@@ -16,6 +16,7 @@ mod config;
 
 mod pack;
 mod record;
+mod seal;
 
 mod index;
 mod run;

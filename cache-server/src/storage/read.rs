@@ -9,6 +9,7 @@ use crate::storage::hot::Hot;
 use crate::storage::pack::{Pack, PackId, Place};
 use crate::storage::record::{NamespaceId, Record, RecordError};
 use crate::storage::run::Prefix;
+use crate::storage::seal::Secret;
 use crate::storage::table::Slot;
 use bytes::Bytes;
 use proto::Coded;
@@ -37,6 +38,7 @@ pub(crate) struct Wanted {
 /// packs that they are in.
 #[derive(Debug)]
 pub(crate) struct Plan {
+    pub(crate) secret: Secret,
     pub(crate) namespace: NamespaceId,
     pub(crate) wanted: Vec<Wanted>,
     pub(crate) packs: BTreeMap<PackId, Arc<Pack>>,
@@ -149,7 +151,8 @@ impl Reading<'_> {
     fn open(&self, wanted: &Wanted, record: &Bytes) -> Result<Option<Coded>, RecordError> {
         let slot = |namespace, key| Slot::of(namespace, Prefix::of(key));
         let asked = slot(self.plan.namespace, &wanted.key);
-        match Record::open(record)?.entry_of(self.plan.namespace, &wanted.key) {
+        let seal = self.plan.secret.seal(wanted.place);
+        match Record::open(seal, record)?.entry_of(self.plan.namespace, &wanted.key) {
             Err(RecordError::Stranger { namespace, key }) if slot(namespace, &key) == asked => {
                 Ok(None)
             }
