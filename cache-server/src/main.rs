@@ -6,6 +6,7 @@ use cache_server::config::{Config, Settings};
 use cache_server::exit::{Exit, Failure, say_error};
 use cache_server::{Server, logs, token};
 use clap::Parser as _;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -33,6 +34,7 @@ fn run(args: Args) -> Result<(), Failure> {
     let lines = logs::subscriber(config.log_format, &config.log_level, io::stderr)?;
     // Nothing has set another one before.
     tracing::subscriber::set_global_default(lines).ok();
+    raise_open_files();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure::usage(format!("no threads: {error}")))?;
     runtime.block_on(async {
@@ -47,6 +49,13 @@ fn run(args: Args) -> Result<(), Failure> {
         });
         server.serve(async { stopped.await.unwrap_or_default() }).await
     })
+}
+
+/// Every pack and every connection is an open file, and 1024 of them are soon
+/// too few. Without more it runs all the same.
+fn raise_open_files() {
+    let limit = getrlimit(Resource::Nofile);
+    setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }).ok();
 }
 
 /// SIGTERM and SIGINT.

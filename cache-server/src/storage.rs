@@ -6,6 +6,7 @@
 //! Invariants:
 //! - the first entry under a key stays, unless it is replaced on purpose or
 //!   turns out to be damaged; other bytes under the same key are a conflict;
+//! - no entry under another key, or of another namespace, takes its place;
 //! - what [`Storage::publish`] has counted as stored survives the death of the
 //!   process at any point;
 //! - an entry is given out only if its bytes are those that were stored, and
@@ -15,6 +16,7 @@ mod config;
 
 mod pack;
 mod record;
+mod seal;
 
 mod index;
 mod run;
@@ -107,6 +109,9 @@ pub struct Published {
     pub already_there: u64,
     /// There already, with other bytes.
     pub conflicts: Vec<Conflict>,
+    /// Not stored, because another entry has their place: keys that a
+    /// publisher has chosen so, for honest ones do not meet.
+    pub refused: u64,
 }
 
 /// Why a batch was not taken. What was stored before is not touched.

@@ -3,11 +3,12 @@
 mod storage_support;
 
 use cache_server::storage::{
-    MemoryStorage, Next, PackStorage, Storage, StorageConfig, StorageError,
+    MemoryStorage, Next, PackStorage, Storage, StorageConfig, StorageError, StoredEntry,
 };
 use proto::coding::Decoder;
 use sha2::{Digest as _, Sha256};
 use std::thread;
+use stencil::CacheKey;
 use storage_support::*;
 
 /// Runs a claim on packs, on packs with a memory tier, and in memory.
@@ -165,4 +166,58 @@ fn the_largest_entry_is_stored() {
         storage.publish(&namespace("a"), vec![large.clone()], false).unwrap();
         assert_eq!(lookup(storage, "a", &[key(1)]).0[&0], large.coded);
     });
+}
+
+/// Another key that the table of all keys does not tell apart from `key(n)`.
+/// `namespaces` is how many namespaces later it is published.
+fn crafted(n: u64, namespaces: u64) -> CacheKey {
+    let offset = namespaces.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let prefix = u64::from_le_bytes(*key(n).as_bytes().first_chunk().unwrap());
+    let mut bytes = [0xaa; 32];
+    bytes[..8].copy_from_slice(&prefix.wrapping_sub(offset).to_le_bytes());
+    CacheKey::from_bytes(bytes)
+}
+
+#[test]
+fn a_key_that_was_made_to_take_the_place_of_another_is_refused() {
+    for hot_bytes_max in [0, 1 << 20] {
+        let dir = tempfile::tempdir().unwrap();
+        let config = StorageConfig { hot_bytes_max, ..config(dir.path()) };
+        let storage = PackStorage::open(config.clone()).unwrap();
+        publish(&storage, 0..10);
+        storage.publish(&namespace("b"), entries(100..103), false).unwrap();
+        let before = storage.stats();
+        for (name, key) in [("a", crafted(3, 0)), ("b", crafted(3, 1))] {
+            for replace in [false, true] {
+                let entry = StoredEntry { key, ..entry(50) };
+                let published = storage.publish(&namespace(name), vec![entry], replace).unwrap();
+                let told = (published.stored, published.already_there, published.refused);
+                assert_eq!(told, (0, 0, 1), "{name}");
+                assert!(published.conflicts.is_empty(), "{name}");
+            }
+            assert!(lookup(&storage, name, &[key]).0.is_empty(), "{name}");
+            check_all(&storage, 0..10);
+        }
+        // Among those of one batch the first one counts.
+        let both = vec![entry(20), StoredEntry { key: crafted(20, 0), ..entry(51) }, entry(20)];
+        let published = storage.publish(&namespace("a"), both, true).unwrap();
+        let told = (published.stored, published.already_there, published.refused);
+        assert_eq!(told, (1, 1, 1));
+
+        let other = storage.publish(&namespace("a"), vec![version(3, 1)], false).unwrap();
+        assert_eq!((other.stored, other.conflicts.len(), other.refused), (0, 1, 0));
+        let counts = |storage: &PackStorage| {
+            let mut counts = storage.stats().namespaces;
+            counts.sort_by_key(|(name, ..)| name.to_string());
+            counts
+        };
+        let after = counts(&storage);
+        assert_eq!(after.iter().map(|(_, entries, _)| *entries).collect::<Vec<_>>(), [11, 3]);
+        let more = entry(20).coded.data.len() as u64;
+        assert_eq!(storage.stats().stored_bytes, before.stored_bytes + more);
+        drop(storage);
+        let storage = PackStorage::open(config).unwrap();
+        assert_eq!(counts(&storage), after);
+        check_all(&storage, 0..10);
+    }
 }

@@ -166,9 +166,22 @@ fn what_can_never_fit_is_refused_and_the_rest_stays() {
         publish(&*storage, 0..100);
         let refused = storage.publish(&namespace("a"), entries(1000..15_000), false);
         assert!(matches!(refused, Err(StorageError::Full { .. })), "{refused:?}");
+        assert_eq!(storage.stats().evicted, 0);
         publish(&*storage, 100..200);
-        check_all(&*storage, 100..200);
+        check_all(&*storage, 0..200);
     }
+}
+
+#[test]
+fn more_entries_than_there_may_ever_be_are_refused_and_the_rest_stays() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = StorageConfig { entries_max: 500, ..config(dir.path()) };
+    let storage = PackStorage::open(config).unwrap();
+    publish(&storage, 0..100);
+    let refused = storage.publish(&namespace("a"), entries(1000..1501), false);
+    assert!(matches!(refused, Err(StorageError::Full { .. })), "{refused:?}");
+    assert_eq!(storage.stats().evicted, 0);
+    check_all(&storage, 0..100);
 }
 
 #[test]

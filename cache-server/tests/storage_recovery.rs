@@ -5,7 +5,9 @@
 
 mod storage_support;
 
-use cache_server::storage::{OpenError, PackStorage, Storage as _, StorageConfig};
+use cache_server::storage::{OpenError, PackStorage, Storage as _, StorageConfig, StoredEntry};
+use proto::Coded;
+use proto::v1::Coding;
 use std::fs::{self, OpenOptions};
 use std::io::Write as _;
 use std::os::unix::fs::FileExt as _;
@@ -117,7 +119,7 @@ fn garbage_behind_the_last_record_is_cut_off() {
     let path = packs(dir.path()).remove(0);
     let sound = fs::read(&path).unwrap();
     let half = &sound[FIRST as usize..][..200];
-    for garbage in [&b"STPR"[..], &[0; 5000], half] {
+    for garbage in [&b"STR2"[..], &[0; 5000], half] {
         let mut pack = OpenOptions::new().append(true).open(&path).unwrap();
         pack.write_all(garbage).unwrap();
         let storage = open(dir.path());
@@ -127,6 +129,102 @@ fn garbage_behind_the_last_record_is_cut_off() {
     let storage = open(dir.path());
     publish(&storage, 100..200);
     check_all(&storage, 0..200);
+}
+
+/// An entry whose bytes are these, as they are.
+fn carrier(n: u64, data: Vec<u8>) -> StoredEntry {
+    let coded = Coded { coding: Coding::Raw, entry_bytes: data.len() as u32, data: data.into() };
+    StoredEntry { key: key(n), coded }
+}
+
+/// Publishes a carrier of records, damages it, and opens the directory anew.
+#[track_caller]
+fn check_carrier(what: &str, keep_index: bool, damage: impl Fn(&fs::File, u64, u64)) {
+    let other = tempfile::tempdir().unwrap();
+    publish(&open(other.path()), [500]);
+    let foreign = fs::read(&packs(other.path())[0]).unwrap().split_off(FIRST as usize);
+
+    let dir = tempfile::tempdir().unwrap();
+    let storage = open(dir.path());
+    publish(&storage, [0]);
+    let path = packs(dir.path()).remove(0);
+    let own = fs::read(&path).unwrap().split_off(FIRST as usize);
+    storage.publish(&namespace("a"), vec![version(0, 1)], true).unwrap();
+    publish(&storage, [1]);
+    let from = fs::metadata(&path).unwrap().len();
+    let data = [&[0; 100], &foreign[..], &[0; 100], &own[..], &[0; 5000]].concat();
+    storage.publish(&namespace("a"), vec![carrier(600, data)], false).unwrap();
+    let to = fs::metadata(&path).unwrap().len();
+    publish(&storage, [2]);
+    drop(storage);
+
+    damage(&OpenOptions::new().write(true).open(&path).unwrap(), from, to);
+    if !keep_index {
+        fs::remove_dir_all(dir.path().join("index")).unwrap();
+    }
+    let storage = open(dir.path());
+    let (found, _) = lookup(&storage, "a", &[key(0), key(1), key(500), key(600)]);
+    assert_eq!(found.keys().copied().collect::<Vec<_>>(), [0, 1], "{what}");
+    assert_eq!(found[&0], version(0, 1).coded, "{what}");
+    publish(&storage, 2..10);
+    check_all(&storage, 1..10);
+}
+
+#[test]
+fn records_inside_a_damaged_entry_are_never_taken_up() {
+    for keep_index in [true, false] {
+        check_carrier("cut", keep_index, |pack, _, to| pack.set_len(to - 100).unwrap());
+    }
+    let flip = |at: u64| {
+        move |pack: &fs::File, from: u64, _: u64| pack.write_all_at(&[0xff], from + at).unwrap()
+    };
+    check_carrier("mark", false, flip(0));
+    check_carrier("data length", false, flip(63));
+    check_carrier("data", false, flip(70));
+    check_carrier("mark, and cut", false, |pack, from, to| {
+        pack.write_all_at(&[0xff], from).unwrap();
+        pack.set_len(to - 100).unwrap();
+    });
+}
+
+#[test]
+fn a_damaged_entry_full_of_marks_is_passed_in_no_time() {
+    let dir = tempfile::tempdir().unwrap();
+    let storage = open(dir.path());
+    let marks = carrier(600, b"STR2".repeat(2 << 20));
+    storage.publish(&namespace("a"), vec![marks], false).unwrap();
+    publish(&storage, 0..10);
+    drop(storage);
+    let pack = OpenOptions::new().write(true).open(&packs(dir.path())[0]).unwrap();
+    pack.write_all_at(&[0xff], FIRST).unwrap();
+    fs::remove_dir_all(dir.path().join("index")).unwrap();
+    let begun = std::time::Instant::now();
+    check_all(&open(dir.path()), 0..10);
+    assert!(begun.elapsed().as_secs() < 20, "{:?}", begun.elapsed());
+}
+
+#[test]
+fn without_its_secret_a_directory_has_only_damage_and_works() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let dir = tempfile::tempdir().unwrap();
+    publish(&open(dir.path()), 0..10);
+    let secret = dir.path().join("secret");
+    for content in [None, Some(b"half")] {
+        let before = fs::read(&secret).unwrap();
+        match content {
+            None => fs::remove_file(&secret).unwrap(),
+            Some(content) => fs::write(&secret, content).unwrap(),
+        }
+        let storage = open(dir.path());
+        assert_eq!(found(&storage, 0..10), 0);
+        publish(&storage, 0..10);
+        check_all(&storage, 0..10);
+        let after = fs::read(&secret).unwrap();
+        assert!(after.len() == 8 && after != before);
+        assert_eq!(fs::metadata(&secret).unwrap().permissions().mode() & 0o777, 0o600);
+        drop(storage);
+        check_all(&open(dir.path()), 0..10);
+    }
 }
 
 /// Where there are two namespaces, a replaced entry and three packs.

@@ -7,6 +7,7 @@ use crate::storage::StorageError;
 use crate::storage::pack::{Pack, PackId, Place, sync_dir};
 use crate::storage::record::{NamespaceId, put_entry, put_name, record_len};
 use crate::storage::run::{Item, Runs};
+use crate::storage::seal::Secret;
 use crate::storage::stage::New;
 use proto::Namespace;
 use std::collections::HashSet;
@@ -35,6 +36,7 @@ impl Active {
 #[derive(Debug)]
 pub(crate) struct Packs {
     pub(crate) dir: PathBuf,
+    pub(crate) secret: Secret,
     pub(crate) pack_bytes: u64,
     pub(crate) next: PackId,
     pub(crate) active: Option<Active>,
@@ -93,20 +95,23 @@ impl Packs {
                 self.flush(&mut buffer)?;
                 self.active = None;
             }
+            let secret = self.secret;
             let active = self.active(appended)?;
             let id = active.pack.id;
             if active.named.insert(entry.namespace)
                 && let Some(name) = name_of(entry.namespace)
             {
                 let from = buffer.len();
-                put_name(&mut buffer, entry.namespace, name);
+                let place = Place { pack: id, offset: active.len as u32, len: 0 };
+                put_name(&mut buffer, secret.seal(place), entry.namespace, name);
                 let len = (buffer.len() - from) as u32;
                 appended.runs.push(id, active.len as u32, entry.namespace, Item::dead(len));
                 active.len += u64::from(len);
             }
-            put_entry(&mut buffer, entry.namespace, &entry.key, &entry.coded);
             let len = record_len(&entry.coded) as u32;
             let place = Place { pack: id, offset: active.len as u32, len };
+            let seal = secret.seal(place);
+            put_entry(&mut buffer, seal, entry.namespace, &entry.key, &entry.coded);
             let item = Item::entry(entry.prefix(), len, entry.coded.entry_bytes);
             appended.runs.push(id, place.offset, entry.namespace, item);
             appended.places.push(place);
@@ -123,7 +128,7 @@ impl Packs {
         if self.active.is_none() {
             let id = self.next;
             self.next = PackId(id.0 + 1);
-            self.active = Some(Active::new(Arc::new(Pack::create(&self.dir, id)?)));
+            self.active = Some(Active::new(Arc::new(Pack::create(&self.dir, id, self.secret)?)));
         }
         let Some(active) = &mut self.active else { return Err(StorageError::Closed) };
         if appended.grown.last().is_none_or(|grown| grown.pack.id != active.pack.id) {

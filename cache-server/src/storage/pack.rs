@@ -9,6 +9,7 @@
 
 use crate::storage::StorageError;
 use crate::storage::record::{self, Body, Header, NamespaceId, Record};
+use crate::storage::seal::{Seal, Secret};
 use bytes::Bytes;
 use proto::Namespace;
 use std::fs::{self, File, OpenOptions};
@@ -42,6 +43,7 @@ const WINDOW_BYTES: usize = 4 << 20;
 #[derive(Debug)]
 pub(crate) struct Pack {
     pub(crate) id: PackId,
+    secret: Secret,
     path: PathBuf,
     file: File,
     len: AtomicU64,
@@ -96,23 +98,28 @@ pub(crate) fn list(dir: &Path) -> Result<Vec<PackId>, StorageError> {
 
 impl Pack {
     /// Makes an empty pack.
-    pub(crate) fn create(dir: &Path, id: PackId) -> Result<Self, StorageError> {
-        let pack = Self::at(dir, id, OpenOptions::new().create_new(true).mode(0o600))?;
+    pub(crate) fn create(dir: &Path, id: PackId, secret: Secret) -> Result<Self, StorageError> {
+        let pack = Self::at(dir, id, secret, OpenOptions::new().create_new(true).mode(0o600))?;
         sync_dir(dir)?;
         Ok(pack)
     }
 
     /// Opens a pack that is there.
-    pub(crate) fn open(dir: &Path, id: PackId) -> Result<Self, StorageError> {
-        Self::at(dir, id, &mut OpenOptions::new())
+    pub(crate) fn open(dir: &Path, id: PackId, secret: Secret) -> Result<Self, StorageError> {
+        Self::at(dir, id, secret, &mut OpenOptions::new())
     }
 
-    fn at(dir: &Path, id: PackId, options: &mut OpenOptions) -> Result<Self, StorageError> {
+    fn at(
+        dir: &Path,
+        id: PackId,
+        secret: Secret,
+        options: &mut OpenOptions,
+    ) -> Result<Self, StorageError> {
         let path = dir.join(format!("{:08x}.pack", id.0));
         let file = options.read(true).write(true).open(&path);
         let opened = file.and_then(|file| Ok((file.metadata()?.len(), file)));
         let (len, file) = opened.map_err(|error| io_error("open", &path, error))?;
-        Ok(Self { id, path, file, len: AtomicU64::new(len), used: AtomicU64::new(0) })
+        Ok(Self { id, secret, path, file, len: AtomicU64::new(len), used: AtomicU64::new(0) })
     }
 
     /// Its committed length, in bytes.
@@ -187,7 +194,8 @@ impl Pack {
         fs::remove_file(&self.path).map_err(|error| io_error("remove", &self.path, error))
     }
 
-    /// Reads every record from `from` to `to`, and what is between them.
+    /// Reads every record from `from` to `to`, and what is between them. Where
+    /// the last record has lost its end, the scan ends: what follows is its data.
     pub(crate) fn scan(&self, from: u64, to: u64) -> Result<Vec<Scanned>, StorageError> {
         let mut window = Window { pack: self, start: from, bytes: Bytes::new() };
         let mut found = Vec::new();
@@ -195,6 +203,10 @@ impl Pack {
         let mut garbage_from = from;
         while at < to {
             let record = window.record(at, to)?;
+            let is_behind_a_record = record.is_none() && garbage_from == at;
+            if is_behind_a_record && to == self.len() && window.is_torn(at, to)? {
+                break;
+            }
             let next = match &record {
                 Some((len, _)) => at + *len as u64,
                 None => window.next_mark(at + 1, to)?,
@@ -247,10 +259,13 @@ impl Window<'_> {
         };
         let len = header.record_len();
         let bytes = self.get(at, len)?;
+        let seal = self.seal(at);
         if header.is_dead() {
-            return Ok(Record::open_dead(&bytes).ok().map(|_| (len, ScannedAs::Dead)));
+            return Ok(Record::open_dead(seal, &bytes).ok().map(|_| (len, ScannedAs::Dead)));
         }
-        let Ok(Record { namespace, key, body }) = Record::open(&bytes) else { return Ok(None) };
+        let Ok(Record { namespace, key, body }) = Record::open(seal, &bytes) else {
+            return Ok(None);
+        };
         let what = match body {
             Body::Name(name) => ScannedAs::Name(namespace, name),
             Body::Entry(coded) => {
@@ -260,10 +275,28 @@ impl Window<'_> {
         Ok(Some((len, what)))
     }
 
+    fn seal(&self, at: u64) -> Seal {
+        self.pack.secret.seal(Place { pack: self.pack.id, offset: at as u32, len: 0 })
+    }
+
+    /// Whether a record starts here that would end behind `to`.
+    fn is_torn(&mut self, at: u64, to: u64) -> Result<bool, StorageError> {
+        let header = Header::of(&self.get(at, record::HEADER_LEN)?);
+        Ok(header.is_some_and(|header| at + header.record_len() as u64 > to))
+    }
+
+    /// What is there from `at`, and more only if that is next to nothing.
+    fn there(&mut self, at: u64, to: u64) -> Result<Bytes, StorageError> {
+        let end = self.start + self.bytes.len() as u64;
+        let there = if at < self.start { 0 } else { end.saturating_sub(at) };
+        let len = if there < 4 { WINDOW_BYTES as u64 } else { there };
+        self.get(at, len.min(to - at) as usize)
+    }
+
     /// Where the next record may start.
     fn next_mark(&mut self, mut at: u64, to: u64) -> Result<u64, StorageError> {
         while at < to {
-            let bytes = self.get(at, (to - at).min(WINDOW_BYTES as u64) as usize)?;
+            let bytes = self.there(at, to)?;
             let is_mark = |window: &[u8]| window == record::LIVE || window == record::DEAD;
             if let Some(skip) = bytes.windows(4).position(is_mark) {
                 return Ok(at + skip as u64);

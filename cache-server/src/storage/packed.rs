@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! DATA_DIR/lock               held as long as a server runs
+//! DATA_DIR/secret             seal             what checksums are seeded with
 //! DATA_DIR/packs/*.pack       record, pack     entries, appended
 //! DATA_DIR/index/             run, index       sled: what is in which pack
 //! DATA_DIR/reserve            reserve          room for sled when the disk is full
@@ -25,6 +26,7 @@ use crate::storage::record::{NamespaceId, put_entry};
 use crate::storage::recover::{self, INDEX, PackMap};
 use crate::storage::reserve::Reserve;
 use crate::storage::run::{Prefix, Run};
+use crate::storage::seal::Secret;
 use crate::storage::stage::{Batch, Staged};
 use crate::storage::table::Table;
 use crate::storage::writer::Writer;
@@ -64,6 +66,7 @@ struct Job {
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) config: StorageConfig,
+    pub(crate) secret: Secret,
     pub(crate) hot: Hot,
     pub(crate) counters: Counters,
     state: RwLock<State>,
@@ -152,7 +155,7 @@ impl Shared {
                 packs.insert(place.pack, pack.clone());
             }
         }
-        Plan { namespace, wanted, packs }
+        Plan { secret: self.secret, namespace, wanted, packs }
     }
 
     /// Puts into memory what was just published.
@@ -163,7 +166,7 @@ impl Shared {
         let mut record = Vec::new();
         for (new, place) in staged.new.iter().zip(places) {
             record.clear();
-            put_entry(&mut record, new.namespace, &new.key, &new.coded);
+            put_entry(&mut record, self.secret.seal(*place), new.namespace, &new.key, &new.coded);
             self.hot.put(std::iter::once((*place, record.as_slice())));
         }
     }
@@ -212,10 +215,11 @@ impl PackStorage {
         make_dir(&packs_dir)?;
         check_rights(dir)?;
         let lock = take_lock(dir)?;
+        let secret = Secret::open(dir)?;
         let mut reserve = Reserve::open(dir, config.reserve_bytes());
         let index = recover::open_index(dir, &mut reserve)
             .map_err(|error| OpenError::Index { dir: dir.join(INDEX), what: error.to_string() })?;
-        let mut packs = recover::open_packs(&packs_dir)?;
+        let mut packs = recover::open_packs(&packs_dir, secret)?;
         let next = packs.keys().next_back().copied();
         let next = next.max(index.packs().map_err(StorageError::from)?.last().copied());
         let loaded = recover::load(&index, &mut packs)?;
@@ -227,6 +231,7 @@ impl PackStorage {
         let clock = packs.values().map(|pack| pack.used()).max().unwrap_or(0);
         let packs_writer = Packs {
             dir: packs_dir,
+            secret,
             pack_bytes: config.pack_bytes(),
             next: PackId(next.map_or(1, |last| last.0 + 1)),
             active: growing.cloned().map(Active::new),
@@ -246,6 +251,7 @@ impl PackStorage {
             state: RwLock::new(State { table: loaded.table, packs }),
             clock: AtomicU64::new(clock + 1),
             config,
+            secret,
         };
         writer.note_disk_bytes(&shared);
         Ok(Self { shared, writer: Mutex::new(writer), waiting: Mutex::default(), _lock: lock })
@@ -309,12 +315,12 @@ impl Storage for PackStorage {
         let mut counts = LookupCounts { keys: keys.len() as u64, ..LookupCounts::default() };
         let Some(namespace) = self.shared.state().table.id(namespace) else { return counts };
         let plan = self.shared.plan(namespace, keys.iter());
-        let damaged = plan.read(&self.shared.hot, &mut |index, coded, from| {
+        let rest = plan.read(&self.shared.hot, &mut |index, coded, from| {
             counts.hits += 1;
             counts.hot_hits += u64::from(from == From::Memory);
             found(index, coded)
         });
-        counts.quarantined = self.put_aside(&damaged);
+        counts.quarantined = self.put_aside(&rest.damaged);
         counts
     }
 

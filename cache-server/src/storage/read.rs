@@ -9,6 +9,7 @@ use crate::storage::hot::Hot;
 use crate::storage::pack::{Pack, PackId, Place};
 use crate::storage::record::{NamespaceId, Record, RecordError};
 use crate::storage::run::Prefix;
+use crate::storage::seal::Secret;
 use crate::storage::table::Slot;
 use bytes::Bytes;
 use proto::Coded;
@@ -37,6 +38,7 @@ pub(crate) struct Wanted {
 /// packs that they are in.
 #[derive(Debug)]
 pub(crate) struct Plan {
+    pub(crate) secret: Secret,
     pub(crate) namespace: NamespaceId,
     pub(crate) wanted: Vec<Wanted>,
     pub(crate) packs: BTreeMap<PackId, Arc<Pack>>,
@@ -59,6 +61,14 @@ pub(crate) enum From {
     Pack,
 }
 
+/// What a plan came upon besides the entries that it was for.
+#[derive(Debug, Default)]
+pub(crate) struct Rest {
+    pub(crate) damaged: Vec<Damage>,
+    /// The indexes of keys in whose slots the sound records of others are.
+    pub(crate) strangers: Vec<u32>,
+}
+
 /// Gets the index of a key, and its entry.
 pub(crate) type Found<'a> = &'a mut dyn FnMut(u32, Coded, From) -> Next;
 
@@ -66,17 +76,17 @@ struct Reading<'a> {
     plan: &'a Plan,
     hot: &'a Hot,
     found: Found<'a>,
-    damaged: Vec<Damage>,
+    rest: Rest,
 }
 
 impl Plan {
-    /// Reads all of it, or until `found` wants no more; what is damaged.
-    pub(crate) fn read(&self, hot: &Hot, found: Found<'_>) -> Vec<Damage> {
-        let mut reading = Reading { plan: self, hot, found, damaged: Vec::new() };
+    /// Reads all of it, or until `found` wants no more.
+    pub(crate) fn read(&self, hot: &Hot, found: Found<'_>) -> Rest {
+        let mut reading = Reading { plan: self, hot, found, rest: Rest::default() };
         let mut cold = Vec::new();
         for wanted in self.wanted.chunks(HOT_BATCH) {
             if reading.read_hot(wanted, &mut cold) == Next::Stop {
-                return reading.damaged;
+                return reading.rest;
             }
         }
         let mut rest = cold.as_slice();
@@ -86,7 +96,7 @@ impl Plan {
             }
             rest = others;
         }
-        reading.damaged
+        reading.rest
     }
 }
 
@@ -125,7 +135,7 @@ impl Reading<'_> {
                         return Next::Stop;
                     }
                 }
-                Ok(None) => {}
+                Ok(None) => self.rest.strangers.push(wanted.index),
                 Err(_) => {
                     // Memory went bad, or what was read before; the pack knows.
                     self.hot.remove(wanted.place);
@@ -141,7 +151,8 @@ impl Reading<'_> {
     fn open(&self, wanted: &Wanted, record: &Bytes) -> Result<Option<Coded>, RecordError> {
         let slot = |namespace, key| Slot::of(namespace, Prefix::of(key));
         let asked = slot(self.plan.namespace, &wanted.key);
-        match Record::open(record)?.entry_of(self.plan.namespace, &wanted.key) {
+        let seal = self.plan.secret.seal(wanted.place);
+        match Record::open(seal, record)?.entry_of(self.plan.namespace, &wanted.key) {
             Err(RecordError::Stranger { namespace, key }) if slot(namespace, &key) == asked => {
                 Ok(None)
             }
@@ -180,10 +191,10 @@ impl Reading<'_> {
                     good.push((place, record));
                     next = (self.found)(wanted.index, coded, From::Pack);
                 }
-                Ok(None) => {}
+                Ok(None) => self.rest.strangers.push(wanted.index),
                 Err(error) => {
                     let (namespace, key) = (self.plan.namespace, wanted.key);
-                    self.damaged.push(Damage { namespace, key, place, bytes: record, error });
+                    self.rest.damaged.push(Damage { namespace, key, place, bytes: record, error });
                 }
             }
             if next == Next::Stop {

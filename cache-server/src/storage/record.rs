@@ -3,33 +3,34 @@
 //! ```text
 //!  0       4            20          24         56            60       64       65
 //!  +-------+------------+-----------+----------+-------------+--------+--------+------+
-//!  | STPR  | checksum   | namespace | key      | entry bytes | data   | coding | data |
-//!  | STPX  | XXH3-128   | u32       | 32 bytes | u32         | length | u8     |      |
+//!  | STR2  | checksum   | namespace | key      | entry bytes | data   | coding | data |
+//!  | STX2  | XXH3-128   | u32       | 32 bytes | u32         | length | u8     |      |
 //!  +-------+------------+-----------+----------+-------------+--------+--------+------+
 //! ```
 //!
-//! All integers are little-endian. `STPX` marks a dead record: one that was
+//! All integers are little-endian. `STX2` marks a dead record: one that was
 //! replaced or put aside. Coding 0 is the name of the namespace with this
 //! number; it stands in every pack before the namespace's first entry there.
 //!
 //! Invariants:
-//! - the checksum covers everything behind it; what is before it is compared;
+//! - the checksum covers everything behind it, and is seeded with the place of
+//!   the record and a secret (`seal`); what is before it is compared;
 //! - a [`Record`] exists only of bytes that passed it.
 
+use crate::storage::seal::Seal;
 use bytes::Bytes;
 use proto::v1::Coding;
 use proto::{Coded, Namespace};
 use stencil::{CacheKey, Fingerprint};
-use xxhash_rust::xxh3::xxh3_128;
 
 /// The number that an index gives to a namespace. Never given twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct NamespaceId(pub(crate) u32);
 
 /// How a record starts.
-pub(crate) const LIVE: [u8; 4] = *b"STPR";
+pub(crate) const LIVE: [u8; 4] = *b"STR2";
 /// How a record starts that nobody is to find.
-pub(crate) const DEAD: [u8; 4] = *b"STPX";
+pub(crate) const DEAD: [u8; 4] = *b"STX2";
 
 const CHECKSUM_AT: usize = 4;
 const NAMESPACE_AT: usize = 20;
@@ -133,18 +134,25 @@ pub(crate) fn record_len(coded: &Coded) -> usize {
 }
 
 /// Appends an entry's record.
-pub(crate) fn put_entry(out: &mut Vec<u8>, namespace: NamespaceId, key: &CacheKey, coded: &Coded) {
-    put(out, namespace, key, coded.entry_bytes, coded.coding as u8, &coded.data);
+pub(crate) fn put_entry(
+    out: &mut Vec<u8>,
+    seal: Seal,
+    namespace: NamespaceId,
+    key: &CacheKey,
+    coded: &Coded,
+) {
+    put(out, seal, namespace, key, coded.entry_bytes, coded.coding as u8, &coded.data);
 }
 
 /// Appends the record of a namespace's name.
-pub(crate) fn put_name(out: &mut Vec<u8>, id: NamespaceId, namespace: &Namespace) {
+pub(crate) fn put_name(out: &mut Vec<u8>, seal: Seal, id: NamespaceId, namespace: &Namespace) {
     let key = CacheKey::from_bytes(*namespace.fingerprint().as_bytes());
-    put(out, id, &key, 0, NAME, namespace.project().as_bytes());
+    put(out, seal, id, &key, 0, NAME, namespace.project().as_bytes());
 }
 
 fn put(
     out: &mut Vec<u8>,
+    seal: Seal,
     namespace: NamespaceId,
     key: &CacheKey,
     entry_bytes: u32,
@@ -161,15 +169,15 @@ fn put(
     out.push(coding);
     out.extend_from_slice(data);
     let record = out.get_mut(start..).unwrap_or_default();
-    let checksum = checksum(record).to_le_bytes();
+    let checksum = checksum(seal, record).to_le_bytes();
     if let Some(place) = record.get_mut(CHECKSUM_AT..NAMESPACE_AT) {
         place.copy_from_slice(&checksum);
     }
 }
 
-/// XXH3-128 of what is behind the checksum.
-fn checksum(record: &[u8]) -> u128 {
-    xxh3_128(record.get(NAMESPACE_AT..).unwrap_or_default())
+/// Of what is behind the checksum.
+fn checksum(seal: Seal, record: &[u8]) -> u128 {
+    seal.checksum(record.get(NAMESPACE_AT..).unwrap_or_default())
 }
 
 impl Record {
@@ -178,16 +186,16 @@ impl Record {
     /// # Errors
     ///
     /// Any [`RecordError`] but [`RecordError::Stranger`].
-    pub(crate) fn open(bytes: &Bytes) -> Result<Self, RecordError> {
-        Self::open_marked(bytes, LIVE)
+    pub(crate) fn open(seal: Seal, bytes: &Bytes) -> Result<Self, RecordError> {
+        Self::open_marked(seal, bytes, LIVE)
     }
 
     /// As [`open`](Self::open), for a record that is marked as dead.
-    pub(crate) fn open_dead(bytes: &Bytes) -> Result<Self, RecordError> {
-        Self::open_marked(bytes, DEAD)
+    pub(crate) fn open_dead(seal: Seal, bytes: &Bytes) -> Result<Self, RecordError> {
+        Self::open_marked(seal, bytes, DEAD)
     }
 
-    fn open_marked(bytes: &Bytes, mark: [u8; 4]) -> Result<Self, RecordError> {
+    fn open_marked(seal: Seal, bytes: &Bytes, mark: [u8; 4]) -> Result<Self, RecordError> {
         let got = bytes.len();
         let magic = field(bytes, 0).unwrap_or_default();
         if magic != mark {
@@ -197,7 +205,7 @@ impl Record {
         if header.record_len() != got {
             return Err(RecordError::Length { expected: header.record_len(), got });
         }
-        let found = checksum(bytes);
+        let found = checksum(seal, bytes);
         if found != header.checksum {
             return Err(RecordError::Checksum { expected: header.checksum, got: found });
         }
@@ -243,13 +251,19 @@ mod tests {
 
     fn record() -> Vec<u8> {
         let mut bytes = Vec::new();
-        put_entry(&mut bytes, NamespaceId(3), &CacheKey::from_bytes([7; 32]), &coded());
+        put_entry(
+            &mut bytes,
+            Seal::of(1),
+            NamespaceId(3),
+            &CacheKey::from_bytes([7; 32]),
+            &coded(),
+        );
         bytes
     }
 
     #[test]
     fn an_entry_comes_back() {
-        let record = Record::open(&record().into()).unwrap();
+        let record = Record::open(Seal::of(1), &record().into()).unwrap();
         let (namespace, key) = (NamespaceId(3), CacheKey::from_bytes([7; 32]));
         assert_eq!(record.entry_of(namespace, &key), Ok(coded()));
     }
@@ -258,8 +272,8 @@ mod tests {
     fn a_name_comes_back() {
         let name = Namespace::new("swc", Fingerprint::from_bytes([9; 32])).unwrap();
         let mut bytes = Vec::new();
-        put_name(&mut bytes, NamespaceId(3), &name);
-        assert_eq!(Record::open(&bytes.into()).unwrap().body, Body::Name(name));
+        put_name(&mut bytes, Seal::of(1), NamespaceId(3), &name);
+        assert_eq!(Record::open(Seal::of(1), &bytes.into()).unwrap().body, Body::Name(name));
     }
 
     #[test]
@@ -268,16 +282,25 @@ mod tests {
         for bit in 0..good.len() * 8 {
             let mut bytes = good.clone();
             bytes[bit / 8] ^= 1 << (bit % 8);
-            assert!(Record::open(&bytes.into()).is_err(), "bit {bit}");
+            assert!(Record::open(Seal::of(1), &bytes.into()).is_err(), "bit {bit}");
         }
         for len in 0..good.len() {
-            assert!(Record::open(&Bytes::copy_from_slice(&good[..len])).is_err(), "length {len}");
+            assert!(
+                Record::open(Seal::of(1), &Bytes::copy_from_slice(&good[..len])).is_err(),
+                "length {len}"
+            );
         }
     }
 
     #[test]
+    fn a_record_of_another_place_or_directory_is_damage() {
+        let opened = Record::open(Seal::of(2), &record().into());
+        assert!(matches!(opened, Err(RecordError::Checksum { .. })), "{opened:?}");
+    }
+
+    #[test]
     fn a_sound_record_of_another_key_or_namespace_is_a_stranger() {
-        let record = Record::open(&record().into()).unwrap();
+        let record = Record::open(Seal::of(1), &record().into()).unwrap();
         let key = CacheKey::from_bytes([7; 32]);
         assert!(record.clone().entry_of(NamespaceId(4), &key).is_err());
         assert!(record.entry_of(NamespaceId(3), &CacheKey::from_bytes([8; 32])).is_err());

@@ -15,6 +15,7 @@ use crate::storage::pack::{Pack, PackId, Place, ScannedAs};
 use crate::storage::record::NamespaceId;
 use crate::storage::reserve::Reserve;
 use crate::storage::run::{Item, Prefix, Run, Runs};
+use crate::storage::seal::Secret;
 use crate::storage::table::Table;
 use crate::storage::{StorageError, pack};
 use std::collections::{BTreeMap, HashSet};
@@ -105,9 +106,9 @@ pub(crate) fn aside_bytes(dir: &Path) -> u64 {
 }
 
 /// Opens all packs.
-pub(crate) fn open_packs(dir: &Path) -> Result<PackMap, StorageError> {
-    let packs = pack::list(dir)?.into_iter().map(|id| Ok((id, Arc::new(Pack::open(dir, id)?))));
-    packs.collect()
+pub(crate) fn open_packs(dir: &Path, secret: Secret) -> Result<PackMap, StorageError> {
+    let open = |id| Ok((id, Arc::new(Pack::open(dir, id, secret)?)));
+    pack::list(dir)?.into_iter().map(open).collect()
 }
 
 /// Makes index and packs agree, and the table of both.

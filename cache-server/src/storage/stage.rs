@@ -1,17 +1,21 @@
 //! Batches that wait -> what is new of them, and what becomes of the rest.
 //!
-//! Invariant: nothing is changed here; the same batches can be staged again.
+//! Invariants:
+//! - nothing is changed here; the same batches can be staged again;
+//! - an entry whose slot is another's is refused, even if it is to replace: the
+//!   table tells keys apart by 8 bytes, and whoever publishes chooses them.
 
 use crate::storage::compare::conflict;
 use crate::storage::packed::Shared;
 use crate::storage::read::Damage;
 use crate::storage::record::{NamespaceId, record_len};
 use crate::storage::run::Prefix;
+use crate::storage::table::Slot;
 use crate::storage::{Conflict, Next, Published, StorageError, StoredEntry};
 use proto::coding::Decoder;
 use proto::limits::PROJECT_LEN_MAX;
 use proto::{Coded, Namespace};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use stencil::CacheKey;
 
 /// Namespaces that can be told apart. Each takes a few hundred bytes of memory.
@@ -72,15 +76,22 @@ enum Stored {
 pub(crate) fn stage(shared: &Shared, batches: &[&Batch]) -> Result<Staged, StorageError> {
     let mut staged = Staged::default();
     let mut decoder = Decoder::new();
-    // Which of the new entries a key has.
-    let mut fresh: HashMap<(NamespaceId, CacheKey), usize> = HashMap::new();
+    // Which of the new entries has a slot.
+    let mut fresh: HashMap<Slot, usize> = HashMap::new();
     for batch in batches {
         let namespace = namespace_of(shared, &mut staged, &batch.namespace)?;
-        let mut stored = stored_of(shared, namespace, batch, &mut decoder, &mut staged.damaged);
+        let (mut stored, strangers) =
+            stored_of(shared, namespace, batch, &mut decoder, &mut staged.damaged);
         let mut outcome = Published::default();
         for (index, entry) in batch.entries.iter().enumerate() {
-            let before = fresh.get(&(namespace, entry.key)).copied();
+            let slot = Slot::of(namespace, Prefix::of(&entry.key));
+            let before = fresh.get(&slot).copied();
             let earlier = before.and_then(|at| staged.new.get_mut(at));
+            let is_other = |new: &New| (new.namespace, new.key) != (namespace, entry.key);
+            if strangers.contains(&index) || earlier.as_deref().is_some_and(is_other) {
+                outcome.refused += 1;
+                continue;
+            }
             let compared = match &earlier {
                 Some(new) => Some(
                     conflict(&mut decoder, &entry.key, &new.coded, &entry.coded)
@@ -99,7 +110,7 @@ pub(crate) fn stage(shared: &Shared, batches: &[&Batch]) -> Result<Staged, Stora
                 }
                 (_, Some(new)) => new.coded = entry.coded.clone(),
                 (_, None) => {
-                    fresh.insert((namespace, entry.key), staged.new.len());
+                    fresh.insert(slot, staged.new.len());
                     let (key, coded) = (entry.key, entry.coded.clone());
                     staged.new.push(New { namespace, key, coded });
                 }
@@ -131,24 +142,25 @@ fn namespace_of(
     Ok(id)
 }
 
-/// The entries of a batch that are stored already, by their index.
+/// The entries of a batch that are stored already, by their index; and the
+/// indexes of those whose slots are others'.
 fn stored_of(
     shared: &Shared,
     namespace: NamespaceId,
     batch: &Batch,
     decoder: &mut Decoder,
     damaged: &mut Vec<Damage>,
-) -> HashMap<usize, Stored> {
+) -> (HashMap<usize, Stored>, HashSet<usize>) {
     let mut stored = HashMap::new();
     let keys = batch.entries.iter().map(|entry| &entry.key);
     let plan = shared.plan(namespace, keys);
-    let damage = plan.read(&shared.hot, &mut |index, coded, _| {
+    let rest = plan.read(&shared.hot, &mut |index, coded, _| {
         if let Some(entry) = batch.entries.get(index as usize) {
             let other = conflict(decoder, &entry.key, &coded, &entry.coded);
             stored.insert(index as usize, other.map_or(Stored::Same, Stored::Other));
         }
         Next::More
     });
-    damaged.extend(damage);
-    stored
+    damaged.extend(rest.damaged);
+    (stored, rest.strangers.into_iter().map(|index| index as usize).collect())
 }

@@ -4,8 +4,9 @@
 //! at least 7/16 and at most 7/8 full once it has grown: at most 48 bytes an
 //! entry, and half as much again while it grows.
 //!
-//! The first 8 bytes of a key stand for all of it: keys are SHA-256. Of two
-//! keys that agree in them, the later one is found.
+//! The first 8 bytes of a key stand for all of it: keys are SHA-256. A key
+//! that was made to agree with another in them is refused before it gets here
+//! (`stage`).
 
 use crate::storage::pack::{PackId, Place};
 use crate::storage::record::NamespaceId;

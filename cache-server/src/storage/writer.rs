@@ -160,6 +160,14 @@ impl Writer {
         if !over(size_max, entries_max) {
             return Ok(false);
         }
+        let full = || {
+            let dir = shared.config.dir.display().to_string();
+            StorageError::Full { dir, free: size_max.saturating_sub(others), needed }
+        };
+        // What would not fit beside nothing else is no reason to evict.
+        if others + needed > size_max || new > entries_max {
+            return Err(full());
+        }
         let low = (shared.config.low_watermark(), entries_max / 10 * 9);
         let mut evicted = false;
         while over(low.0, low.1) {
@@ -181,9 +189,7 @@ impl Writer {
         if evicted {
             sync_dir(&self.packs.dir)?;
         } else if over(size_max, entries_max) {
-            let dir = shared.config.dir.display().to_string();
-            let free = size_max.saturating_sub(others);
-            return Err(StorageError::Full { dir, free, needed });
+            return Err(full());
         }
         Ok(evicted)
     }

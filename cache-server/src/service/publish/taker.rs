@@ -142,6 +142,10 @@ impl Taker {
         metrics.published_bytes.inc_by(published.stored_bytes);
         metrics.already_there.inc_by(published.already_there);
         metrics.conflicts.inc_by(published.conflicts.len() as u64);
+        if published.refused > 0 {
+            metrics.refuse(reason_name(RefusedReason::Io), published.refused);
+            *self.refused.entry(RefusedReason::Io.into()).or_default() += published.refused;
+        }
         self.summary.stored += published.stored;
         self.summary.stored_bytes += published.stored_bytes;
         self.summary.already_there += published.already_there;
