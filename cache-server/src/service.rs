@@ -7,6 +7,8 @@
 //! lookups    64 x ( request 2 MiB + keys 2 MiB
 //!                 + chunks: 1 made, 2 queued, 1 encoded, 1 in HTTP/2: 5 x 512 KiB )  = 416 MiB
 //! waiting    64 before each gate x what HTTP/2 takes in unread, 4 MiB            2 x = 256 MiB
+//! health,    ( 16 + 64 that wait ) x what HTTP/2 takes in unread, 4 MiB               = 320 MiB
+//! reflection
 //! publishes  16 x ( 3 messages of 512 KiB + a batch of 8 MiB + HTTP/2's 4 MiB )      = 216 MiB
 //! ```
 //!
