@@ -5,9 +5,12 @@ use crate::service::status;
 use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use tokio::sync::watch;
+use tokio::time::{Instant, timeout_at};
 use tonic::body::Body;
+use tonic::codegen::http::HeaderMap;
 use tonic::{Code, Status};
 
 type Polled = Poll<Option<Result<Frame<Bytes>, Status>>>;
@@ -45,22 +48,50 @@ impl HttpBody for Limited {
     }
 }
 
-/// A body that tells once how it ended: with a status, or dropped before that.
-#[derive(Debug)]
-pub struct Tracked<F: FnOnce(Code)> {
-    inner: Body,
-    code: Code,
-    end: Option<F>,
+/// What is held for an answer: until its body and all of its bytes are dropped.
+pub trait Held: Send + Sync + 'static {
+    /// The next step is the client's: to take what it was given.
+    fn given(&self);
+    /// The client has taken a part; others may be left.
+    fn taken(&self);
+    /// The client has room for more and waits.
+    fn waited_for(&self);
 }
 
-impl<F: FnOnce(Code)> Tracked<F> {
-    /// `inner`, whose headers have said `code` already, or nothing.
-    pub fn new(inner: Body, code: Option<Code>, end: F) -> Self {
-        Self { inner, code: code.unwrap_or(Code::Cancelled), end: Some(end) }
+/// Bytes of an answer, which hold what is held for it until they are sent.
+struct Part<H: Held> {
+    bytes: Bytes,
+    held: Arc<H>,
+}
+
+impl<H: Held> AsRef<[u8]> for Part<H> {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
     }
 }
 
-impl<F: FnOnce(Code)> Drop for Tracked<F> {
+impl<H: Held> Drop for Part<H> {
+    fn drop(&mut self) {
+        self.held.taken();
+    }
+}
+
+/// A body that tells once how it ended: with a status, or dropped before that.
+pub struct Tracked<H: Held, F: FnOnce(Code)> {
+    inner: Body,
+    code: Code,
+    held: Arc<H>,
+    end: Option<F>,
+}
+
+impl<H: Held, F: FnOnce(Code)> Tracked<H, F> {
+    /// `inner`, whose headers have said `code` already, or nothing; it holds `held`.
+    pub fn new(inner: Body, code: Option<Code>, held: Arc<H>, end: F) -> Self {
+        Self { inner, code: code.unwrap_or(Code::Cancelled), held, end: Some(end) }
+    }
+}
+
+impl<H: Held, F: FnOnce(Code)> Drop for Tracked<H, F> {
     fn drop(&mut self) {
         if let Some(end) = self.end.take() {
             end(self.code);
@@ -68,18 +99,27 @@ impl<F: FnOnce(Code)> Drop for Tracked<F> {
     }
 }
 
-impl<F: FnOnce(Code) + Unpin> HttpBody for Tracked<F> {
+impl<H: Held, F: FnOnce(Code) + Unpin> HttpBody for Tracked<H, F> {
     type Data = Bytes;
     type Error = Status;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Polled {
-        let frame = ready!(Pin::new(&mut self.inner).poll_frame(cx));
+        let polled = Pin::new(&mut self.inner).poll_frame(cx);
+        let Poll::Ready(frame) = polled else {
+            self.held.waited_for();
+            return Poll::Pending;
+        };
+        self.held.given();
         if let Some(Ok(frame)) = &frame
             && let Some(status) = frame.trailers_ref().and_then(Status::from_header_map)
         {
             self.code = status.code();
         }
-        Poll::Ready(frame)
+        let held = &self.held;
+        Poll::Ready(frame.map(|frame| {
+            let hold = |bytes| Bytes::from_owner(Part { bytes, held: Arc::clone(held) });
+            frame.map(|frame| frame.map_data(hold))
+        }))
     }
 
     fn is_end_stream(&self) -> bool {
@@ -91,25 +131,34 @@ impl<F: FnOnce(Code) + Unpin> HttpBody for Tracked<F> {
     }
 }
 
-/// A body that ends when the server stops.
-pub struct Ending {
+/// A body that ends with a status when the server stops, or when its time is over.
+pub struct Ending<H> {
     inner: Body,
-    stopping: Pin<Box<dyn Future<Output = ()> + Send>>,
+    end: Pin<Box<dyn Future<Output = Status> + Send>>,
     ended: bool,
+    _held: Arc<H>,
 }
 
-impl Ending {
-    /// `inner`, until `stopping` is true.
-    pub fn new(inner: Body, mut stopping: watch::Receiver<bool>) -> Self {
-        let stopping = Box::pin(async move {
+impl<H> Ending<H> {
+    /// `inner`, until `stopping` is true or `until` is over; it holds `held`.
+    pub fn new(
+        inner: Body,
+        mut stopping: watch::Receiver<bool>,
+        until: Instant,
+        held: Arc<H>,
+    ) -> Self {
+        let end = Box::pin(async move {
             // The server's end is as good as its stopping.
-            stopping.wait_for(|stopping| *stopping).await.ok();
+            match timeout_at(until, stopping.wait_for(|stopping| *stopping)).await {
+                Ok(_) => status::stopping(),
+                Err(_) => status::too_long(),
+            }
         });
-        Self { inner, stopping, ended: false }
+        Self { inner, end, ended: false, _held: held }
     }
 }
 
-impl HttpBody for Ending {
+impl<H> HttpBody for Ending<H> {
     type Data = Bytes;
     type Error = Status;
 
@@ -120,9 +169,11 @@ impl HttpBody for Ending {
         if let Poll::Ready(frame) = Pin::new(&mut self.inner).poll_frame(cx) {
             return Poll::Ready(frame);
         }
-        ready!(self.stopping.as_mut().poll(cx));
+        let status = ready!(self.end.as_mut().poll(cx));
         self.ended = true;
-        Poll::Ready(Some(Err(status::stopping())))
+        // As trailers, since an error would be a reset that tells nothing.
+        let mut trailers = HeaderMap::new();
+        Poll::Ready(Some(status.add_header(&mut trailers).map(|()| Frame::trailers(trailers))))
     }
 
     fn is_end_stream(&self) -> bool {

@@ -7,8 +7,9 @@
 //!
 //! Invariants:
 //! - at most `connections_max` connections are open; one more is closed at once;
-//! - a connection that has made no call within a time is cut, so that half a
-//!   handshake holds nothing for long. Later, keepalive pings find dead peers.
+//! - a connection that has made no call that its token allows within a time is
+//!   cut, so that half a handshake holds nothing for long, and health and
+//!   reflection not for longer. Later, keepalive pings find dead peers.
 
 use crate::metrics::Metrics;
 use rustix::fd::{AsFd as _, OwnedFd};
@@ -57,7 +58,7 @@ impl Peer {
         }
     }
 
-    /// Notes that there was a call, and tells where it comes from.
+    /// Notes that there was a call that is allowed, and tells where it comes from.
     pub fn called(&self) -> Option<SocketAddr> {
         let socket = self.0.upgrade()?;
         socket.used.store(true, Ordering::Relaxed);

@@ -6,7 +6,7 @@
 use crate::config::Config;
 use crate::connection::Connections;
 use crate::exit::{Failure, reason};
-use crate::guard::{Guarded, Stopped};
+use crate::guard::{ASIDE_BYTES_MAX, Guarded, Stopped};
 use crate::observe;
 use crate::service::CacheService;
 use crate::shared::Shared;
@@ -112,7 +112,9 @@ impl Server {
         let reflection = tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(proto::DESCRIPTORS)
             .build_v1()
-            .map_err(|error| Failure::usage(format!("the reflection service: {error}")))?;
+            .map_err(|error| Failure::usage(format!("the reflection service: {error}")))?
+            .max_decoding_message_size(ASIDE_BYTES_MAX);
+        let health_service = health_service.max_decoding_message_size(ASIDE_BYTES_MAX);
         let cache = CacheServer::new(CacheService(Arc::clone(&shared)))
             .max_decoding_message_size(MESSAGE_BYTES_MAX)
             .max_encoding_message_size(usize::MAX);

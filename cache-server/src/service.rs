@@ -6,13 +6,20 @@
 //! ```text
 //! lookups    64 x ( request 2 MiB + keys 2 MiB
 //!                 + chunks: 1 made, 2 queued, 1 encoded, 1 in HTTP/2: 5 x 512 KiB )  = 416 MiB
-//! waiting    64 x what HTTP/2 takes in unread, 4 MiB                                 = 256 MiB
+//! waiting    64 before each gate x what HTTP/2 takes in unread, 4 MiB            2 x = 256 MiB
+//! health,    ( 16 + 64 that wait ) x what HTTP/2 takes in unread, 4 MiB               = 320 MiB
+//! reflection
 //! publishes  16 x ( 3 messages of 512 KiB + a batch of 8 MiB + HTTP/2's 4 MiB )      = 216 MiB
 //! ```
 //!
 //! A chunk always has room for one entry, and entries and messages may have up
 //! to 16 and 17 MiB; if all have, a lookup holds 5 x 16.5 MiB and a publish
-//! 3 x 17 MiB + 8 MiB + 16 MiB.
+//! 3 x 17 MiB + 8 MiB + 16 MiB. What messages become when they are decoded is
+//! bounded by the limit of 65,536 entries, which is kept before that.
+//!
+//! All of it is a call's turn, which lasts until HTTP/2 has sent the last byte;
+//! a client that does not take its answer within the stall limit loses its
+//! connection, and with it everything that is held for it.
 //!
 //! Invariant: nothing here waits for the storage on a thread that serves
 //! connections.

@@ -27,9 +27,14 @@ pub struct Shared {
     pub started: Instant,
     /// Whether it is stopping.
     pub stopping: watch::Sender<bool>,
+    /// The gate before health and reflection, which ask for no token.
+    pub asides: Gate,
     reads: Gate,
     publishes: Gate,
 }
+
+/// Calls of health and reflection at once.
+pub const ASIDES_MAX: u32 = 16;
 
 impl Shared {
     /// For a server with this configuration.
@@ -41,6 +46,7 @@ impl Shared {
             tokens: Tokens::new(&config.tokens),
             started: Instant::now(),
             stopping: watch::Sender::new(false),
+            asides: Gate::new(ASIDES_MAX, limits.waiting_max, limits.wait),
             reads: Gate::new(limits.lookups_max, limits.waiting_max, limits.wait),
             publishes: Gate::new(limits.publishes_max, limits.waiting_max, limits.wait),
             limits,

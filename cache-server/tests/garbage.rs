@@ -8,14 +8,12 @@ use proto::v1::PublishChunk;
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use std::net::SocketAddr;
 use std::time::Duration;
+use support::http2::{PREFACE, SETTINGS, frame};
 use support::*;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tonic::codegen::http::uri::PathAndQuery;
 use tonic::{Code, Request};
-
-const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-const SETTINGS: &[u8] = &[0, 0, 0, 4, 0, 0, 0, 0, 0];
 
 /// Sends these bytes, ends its side, and reads until the server ends.
 async fn send(addr: SocketAddr, bytes: &[u8]) {
@@ -39,15 +37,6 @@ async fn start() -> (Running, Client) {
     let mut client = server.client().await;
     publish(&mut client, vec![chunk(vec![entry_of(1, 100)])]).await.unwrap();
     (server, client)
-}
-
-/// A frame: its length, type, flags, stream, and payload.
-fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
-    let len = (payload.len() as u32).to_be_bytes();
-    let mut frame = vec![len[1], len[2], len[3], kind, flags];
-    frame.extend_from_slice(&stream.to_be_bytes());
-    frame.extend_from_slice(payload);
-    frame
 }
 
 #[tokio::test(flavor = "multi_thread")]

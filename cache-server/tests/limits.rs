@@ -6,7 +6,7 @@ mod support;
 
 use bytes::Bytes;
 use cache_server::config::Limits;
-use proto::limits::{CHUNK_BYTES, ENTRY_BYTES_MAX, KEYS_MAX, MESSAGE_BYTES_MAX};
+use proto::limits::{CHUNK_BYTES, CHUNK_ENTRIES_MAX, ENTRY_BYTES_MAX, KEYS_MAX, MESSAGE_BYTES_MAX};
 use proto::v1::{Coding, FindMissingRequest, GetStatsRequest, NewEntry, RefusedReason};
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -93,6 +93,21 @@ async fn a_message_may_have_17_mib() {
     assert_eq!(refused.code(), Code::InvalidArgument, "{refused}");
     assert!(refused.message().contains("17825792 bytes"), "{refused}");
     assert_eq!(lookup(&mut client, &[key(2)]).await.unwrap().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_chunk_of_too_many_entries_is_refused_and_its_connection_goes_on() {
+    let server = Running::start(|_| {}).await;
+    let mut client = server.client().await;
+    // All but the first are refused before they are decoded.
+    for more in [1, 2, 8 << 20] {
+        let empty = vec![NewEntry::default(); CHUNK_ENTRIES_MAX + more];
+        let status = publish(&mut client, vec![chunk(empty)]).await.unwrap_err();
+        assert_eq!(status.code(), Code::InvalidArgument, "{status}");
+        assert!(status.message().contains("limit of 65536"), "{status}");
+        assert_eq!(lookup(&mut client, &[key(1)]).await.unwrap().len(), 0);
+    }
+    assert_eq!(server.metric("stencil_server_connections_open").await, 1);
 }
 
 /// A publish that has started and goes on until its sender is dropped.

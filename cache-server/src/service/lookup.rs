@@ -55,7 +55,6 @@ pub fn lookup(
             sent_bytes: 0,
             gone: false,
             call: &call,
-            shared: &shared,
         };
         let mut counts = LookupCounts::default();
         for (first, slice) in (0..).step_by(SLICE_KEYS).zip(keys.chunks(SLICE_KEYS)) {
@@ -89,7 +88,6 @@ struct Chunks<'a> {
     /// Nobody is listening any more.
     gone: bool,
     call: &'a Call,
-    shared: &'a Shared,
 }
 
 impl Chunks<'_> {
@@ -127,10 +125,7 @@ impl Chunks<'_> {
             Ok(Ok(())) => Next::More,
             Ok(Err(_)) => Next::Stop,
             Err(_) => {
-                self.shared.metrics.stalled.inc();
-                let caller = self.call.caller.name();
-                tracing::warn!(caller, "a client has not read its lookup; its connection is cut");
-                self.call.peer.cut();
+                self.call.stalled();
                 Next::Stop
             }
         }

@@ -66,9 +66,15 @@ pub fn bug() -> Status {
     Status::internal("this is a bug in the server; its log tells more")
 }
 
-/// A request that takes only keys has more bytes than the most keys.
+/// Too many calls of health and reflection at once.
+pub fn aside_busy(busy: Busy) -> Status {
+    let max = busy.at_once_max;
+    Status::resource_exhausted(format!("{max} such calls are running; try again later"))
+}
+
+/// A request that is not a publish has more bytes than it can need.
 pub fn request_too_large(limit: usize) -> Status {
-    Status::invalid_argument(format!("request has more than {limit} bytes; send fewer keys"))
+    Status::invalid_argument(format!("request has more than {limit} bytes; ask for less"))
 }
 
 /// What tonic says of a message that it cannot read, in the protocol's terms.

@@ -5,6 +5,7 @@
 
 pub mod binary;
 pub mod certs;
+pub mod http2;
 
 use bytes::Bytes;
 use cache_server::storage::Storage;
