@@ -216,6 +216,8 @@ async fn a_connection_may_have_its_number_of_streams_and_the_next_wait() {
     let limits = Limits { streams_max: 2, ..Limits::default() };
     let server = Running::start(|config| config.limits = limits).await;
     let client = server.client().await;
+    // A client that has not heard the limit yet is refused, and not asked to wait.
+    lookup(&mut client.clone(), &[key(1)]).await.unwrap();
     let mut open = Vec::new();
     for number in 0..3 {
         let (sender, answer) = open_publish(client.clone()).await;
