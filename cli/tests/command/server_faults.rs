@@ -36,8 +36,8 @@ fn compile(server: SocketAddr, more: &[&str]) -> (Sandbox, Ran) {
 
 /// The compile goes on and says why; with `--require-remote` it fails.
 #[track_caller]
-fn check(server: SocketAddr, reason: &str, words: &str) {
-    let (machine, ran) = compile(server, &SHORT);
+fn check(server: SocketAddr, budget: [&str; 2], reason: &str, words: &str) {
+    let (machine, ran) = compile(server, &budget);
     let ran = ran.done();
     let expected = stock(&wasmtime::Config::new(), Path::new(&ledger()));
     assert_same(&machine.path("out.cwasm"), &expected);
@@ -46,7 +46,7 @@ fn check(server: SocketAddr, reason: &str, words: &str) {
     assert!(!warnings.is_empty() && warnings.len() <= 2, "{}", ran.stderr);
     assert!(warnings[0].contains(words), "{words:?} is not in {}", ran.stderr);
 
-    let (machine, required) = compile(server, &[SHORT[0], SHORT[1], "--require-remote"]);
+    let (machine, required) = compile(server, &[budget[0], budget[1], "--require-remote"]);
     required.refused(5, &[words, "--require-remote"]);
     assert!(!machine.path("out.cwasm").exists(), "nothing is written");
 }
@@ -65,33 +65,33 @@ fn a_server_that_is_down() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let addr = listener.local_addr().unwrap();
     drop(listener);
-    check(addr, "unreachable", "cannot be reached");
+    check(addr, LONG, "unreachable", "cannot be reached");
 }
 
 #[test]
 fn a_server_that_hangs() {
     let (_server, proxy) = behind(Toxics { hang: true, ..Toxics::default() });
-    check(proxy.addr(), "timeout", "did not answer in time");
+    check(proxy.addr(), SHORT, "timeout", "did not answer in time");
 }
 
 #[test]
 fn a_server_that_does_not_accept() {
     // Nobody accepts, so that the system's own queue takes the connection.
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    check(listener.local_addr().unwrap(), "timeout", "did not answer in time");
+    check(listener.local_addr().unwrap(), SHORT, "timeout", "did not answer in time");
 }
 
 #[test]
 fn a_server_that_is_slow() {
     let toxics = Toxics { bytes_per_second: Some(1024), ..Toxics::default() };
     let (_server, proxy) = behind(toxics);
-    check(proxy.addr(), "timeout", "did not answer in time");
+    check(proxy.addr(), SHORT, "timeout", "did not answer in time");
 }
 
 #[test]
 fn a_server_that_dies_in_mid_stream() {
     let (_server, proxy) = behind(Toxics { cut_after: Some(60_000), ..Toxics::default() });
-    check(proxy.addr(), "unreachable", "broke the connection");
+    check(proxy.addr(), LONG, "unreachable", "broke the connection");
 }
 
 /// Whether the client sees what is wrong before it has sent its request, and
@@ -118,7 +118,7 @@ fn a_server_of_another_protocol() {
         let server = tonic::transport::Server::builder().add_service(health);
         server.serve_with_incoming(TcpListenerStream::new(listener)).await.unwrap();
     });
-    check(addr, "protocol", "another version of the protocol");
+    check(addr, LONG, "protocol", "another version of the protocol");
 }
 
 #[test]
