@@ -159,7 +159,7 @@ pub(crate) fn columns(rows: &[Vec<String>]) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use crate::edit::Edit;
     use crate::results::{Report, Run};
@@ -207,7 +207,7 @@ mod tests {
 
     /// The cells of the line that starts so.
     #[track_caller]
-    fn line(text: &str, start: &str) -> Vec<String> {
+    pub(crate) fn line(text: &str, start: &str) -> Vec<String> {
         let line = text.lines().find(|line| line.starts_with(start));
         let line = line.unwrap_or_else(|| panic!("no line starts with {start:?}:\n{text}"));
         let cells = line.split("  ").map(str::trim).filter(|cell| !cell.is_empty());

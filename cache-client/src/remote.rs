@@ -258,11 +258,7 @@ impl CacheStore for RemoteStore {
 
     /// Keeps sealed entries only: the server refuses others.
     fn insert(&self, key: &[u8], value: Vec<u8>) -> bool {
-        let Ok(key) = key.try_into() else {
-            return false;
-        };
-        let entry = NewEntry { key: CacheKey::from_bytes(key), bytes: value.into() };
-        self.publish(&[entry]).refused.is_empty()
+        single::insert(self, key, value)
     }
 
     fn lookup(&self, keys: &[CacheKey]) -> Vec<Lookup> {

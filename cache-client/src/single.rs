@@ -12,12 +12,13 @@ pub(crate) fn get(store: &impl CacheStore, key: &[u8]) -> Option<Cow<'static, [u
     }
 }
 
-/// Keys that are not a [`CacheKey`]'s 32 bytes are not kept.
+/// Keys that are not a [`CacheKey`]'s 32 bytes are not kept. What is queued
+/// counts as kept.
 pub(crate) fn insert(store: &impl CacheStore, key: &[u8], value: Vec<u8>) -> bool {
     let Ok(key) = key.try_into() else {
         return false;
     };
     let entry = NewEntry { key: CacheKey::from_bytes(key), bytes: value.into() };
     let summary = store.publish(&[entry]);
-    summary.stored + summary.already_there == 1
+    summary.conflicts == 0 && summary.refused.is_empty()
 }

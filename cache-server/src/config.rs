@@ -4,7 +4,6 @@
 //! reach has tokens and TLS.
 
 pub mod settings;
-pub mod size;
 pub mod token_table;
 
 use crate::exit::Failure;

@@ -55,15 +55,6 @@ impl fmt::Display for Failure {
 
 impl std::error::Error for Failure {}
 
-/// The words of an error without its number.
-pub fn reason(error: &io::Error) -> String {
-    let text = error.to_string();
-    match text.split_once(" (os error") {
-        Some((words, _)) => words.to_owned(),
-        None => text,
-    }
-}
-
 /// Writes one line to stderr. Nobody listening is no reason to fail.
 pub fn say_error(failure: &Failure) {
     writeln!(io::stderr().lock(), "error: {failure}").ok();

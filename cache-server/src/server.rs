@@ -5,8 +5,8 @@
 
 use crate::config::Config;
 use crate::connection::Connections;
-use crate::exit::{Failure, reason};
-use crate::guard::{ASIDE_BYTES_MAX, Guarded, Stopped};
+use crate::exit::Failure;
+use crate::guard::{ASIDE_BYTES_MAX, Asides, Calls, Guarded};
 use crate::observe;
 use crate::service::CacheService;
 use crate::shared::Shared;
@@ -21,6 +21,7 @@ use tokio::net::TcpListener;
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 use tonic::transport::server::Router;
+use wording::reason;
 
 /// How often an idle client is asked whether it is there.
 const PING_EVERY: Duration = Duration::from_secs(20);
@@ -31,7 +32,7 @@ const HEADERS_BYTES_MAX: u32 = 16 << 10;
 /// How long connections may take to close once they have been cut.
 const CUT: Duration = Duration::from_secs(2);
 
-type Service = Guarded<CacheServer<CacheService>>;
+type Service = Guarded<CacheServer<CacheService>, Calls>;
 
 /// A server that listens.
 #[derive(Debug)]
@@ -119,9 +120,9 @@ impl Server {
             .max_decoding_message_size(MESSAGE_BYTES_MAX)
             .max_encoding_message_size(usize::MAX);
         let router = builder
-            .add_service(Guarded::new(cache, Arc::clone(&shared)))
-            .add_service(Stopped::new(health_service, Arc::clone(&shared)))
-            .add_service(Stopped::new(reflection, Arc::clone(&shared)));
+            .add_service(Service::new(cache, Arc::clone(&shared)))
+            .add_service(Guarded::<_, Asides>::new(health_service, Arc::clone(&shared)))
+            .add_service(Guarded::<_, Asides>::new(reflection, Arc::clone(&shared)));
 
         let connections =
             Connections::new(shared.limits.connections_max, Arc::clone(&shared.metrics));

@@ -1,11 +1,12 @@
 //! PEM files -> what the server shows, and whom it believes.
 
 use crate::config::TlsFiles;
-use crate::exit::{Failure, reason};
+use crate::exit::Failure;
 use std::fs;
 use std::path::Path;
 use std::time::Duration;
 use tonic::transport::{Certificate, Identity, Server, ServerTlsConfig};
+use wording::reason;
 
 /// Time for a TLS handshake.
 const HANDSHAKE: Duration = Duration::from_secs(10);

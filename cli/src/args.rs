@@ -1,9 +1,9 @@
 //! The command line -> typed arguments. Nothing is read or looked up here.
 
 use crate::exit;
-use crate::size::ByteSize;
 use clap::{Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
+use wording::ByteSize;
 
 /// More threads than this are certainly a slip.
 pub const JOBS_MAX: u16 = 1024;

@@ -13,15 +13,14 @@ pub use source::{Chosen, Source};
 
 use crate::args::{CacheArgs, JOBS_MAX, JobsArgs, Level, RemoteArgs, SettingArgs};
 use crate::exit::Failure;
-use crate::size::ByteSize;
 use clap::ValueEnum as _;
 use file::File;
-use source::{choose, choose_path, switch};
+use source::{choose, choose_path, switch, text};
 use std::collections::BTreeMap;
-use std::convert::Infallible;
 use std::path::{Path, PathBuf};
 use std::str::FromStr as _;
 use wasm_compiler::{OptLevel, Options};
+use wording::ByteSize;
 
 /// Everything that was not said on the command line.
 #[derive(Debug, Default)]
@@ -138,7 +137,6 @@ impl Config {
 
     /// The same but for an artifact, with where it came from.
     pub fn setting_sources(&self, args: &SettingArgs) -> Result<SettingSources, Failure> {
-        let text = |text: &str| Ok::<_, Infallible>(text.to_owned());
         let asked = choose(args.target.clone(), "STENCIL_TARGET", text, None)?;
         let level = |text: &str| Level::from_str(text, false);
         let level = choose(args.opt_level, "STENCIL_OPT_LEVEL", level, None)?;

@@ -8,11 +8,12 @@ mod sharing;
 use crate::args::DoctorArgs;
 use crate::cache::Cache;
 use crate::config::{Config, RemoteChoice};
+use crate::count::count;
 use crate::exit::{self, Exit, Failure};
-use crate::size::{ByteSize, count};
 use crate::{server_stats, settings};
 use std::fs;
 use stencil::entry::FORMAT_VERSION;
+use wording::ByteSize;
 
 pub fn run(args: &DoctorArgs) -> Result<Exit, Failure> {
     let config = Config::load()?;

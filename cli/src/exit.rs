@@ -5,6 +5,7 @@ use std::fmt::Display;
 use std::io::{self, Write as _};
 use std::path::Path;
 use std::process::ExitCode;
+use wording::reason;
 
 /// The exit codes; [`HELP`] tells users about them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,15 +104,6 @@ impl Failure {
             _ => "name another output with -o",
         };
         Self::files(format!("cannot write {}: {}; {hint}", path.display(), reason(error)))
-    }
-}
-
-/// The words of an error without its number.
-pub fn reason(error: &io::Error) -> String {
-    let text = error.to_string();
-    match text.split_once(" (os error") {
-        Some((words, _)) => words.to_owned(),
-        None => text,
     }
 }
 

@@ -3,8 +3,8 @@
 use crate::args::InspectArgs;
 use crate::cache::Cache;
 use crate::config::Config;
+use crate::count::count;
 use crate::exit::{self, Exit, Failure};
-use crate::size::count;
 use object::{Object as _, ObjectSection as _};
 use std::fmt::Write as _;
 use std::fs;

@@ -17,9 +17,9 @@ mod interrupt;
 mod output;
 mod settings;
 
+mod count;
 mod progress;
 mod rate;
-mod size;
 
 mod compile;
 mod json;

@@ -1,7 +1,7 @@
 //! What the compiler asks of its store -> a line on the terminal that tells how
 //! far it is. In a pipe there is none.
 
-use crate::size::count;
+use crate::count::count;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::borrow::Cow;
 use std::io::{self, IsTerminal as _};

@@ -3,8 +3,9 @@
 use crate::args::PruneArgs;
 use crate::cache::Cache;
 use crate::config::Config;
+use crate::count::count;
 use crate::exit::{self, Exit, Failure};
-use crate::size::{ByteSize, count};
+use wording::ByteSize;
 
 pub fn run(args: &PruneArgs) -> Result<Exit, Failure> {
     let config = Config::load()?;

@@ -1,11 +1,12 @@
 //! What a server says about itself -> rows for a person, members for a program.
 
 use crate::config::RemoteChoice;
-use crate::size::{ByteSize, count};
+use crate::count::count;
 use cache_client::remote::{Connection, Greeting};
 use serde::Serialize;
 use std::fmt::Write as _;
 use std::time::Duration;
+use wording::ByteSize;
 
 /// How long a person waits for a server.
 const ANSWER_MAX: Duration = Duration::from_secs(5);

@@ -1,10 +1,11 @@
 //! The chosen settings -> a compiler, and a pool of threads for it to run on.
 
 use crate::config::SettingsChoice;
-use crate::exit::{Failure, reason};
+use crate::exit::Failure;
 use std::error::Error as _;
 use std::fs;
 use wasm_compiler::{CompileError, Compiler, Settings, SettingsError};
+use wording::reason;
 
 /// Makes the compiler.
 pub fn compiler(choice: &SettingsChoice) -> Result<Compiler, Failure> {

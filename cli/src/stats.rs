@@ -3,13 +3,14 @@
 use crate::args::StatsArgs;
 use crate::cache::Cache;
 use crate::config::Config;
+use crate::count::count;
 use crate::exit::{self, Exit, Failure};
 use crate::server_stats::{self, ServerObject};
-use crate::size::{ByteSize, count};
 use cache_client::{DiskStats, DiskStore};
 use serde::Serialize;
 use std::fmt::Write as _;
 use std::time::{SystemTime, UNIX_EPOCH};
+use wording::ByteSize;
 
 /// What `--json` prints. Times are seconds since 1970.
 #[derive(Serialize)]

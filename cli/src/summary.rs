@@ -1,12 +1,13 @@
 //! What a compile did -> one line that a person likes to read.
 
 use crate::cache::RemoteOutcome;
+use crate::count::count;
 use crate::input::Input;
-use crate::size::{ByteSize, count};
 use std::fmt::Write as _;
 use std::path::Path;
 use std::time::Duration;
 use wasm_compiler::Report;
+use wording::ByteSize;
 
 /// Everything that is told about a compile.
 pub struct Outcome<'a> {

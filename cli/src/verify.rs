@@ -9,11 +9,11 @@
 use crate::args::VerifyArgs;
 use crate::cache::Cache;
 use crate::config::Config;
+use crate::count::count;
 use crate::exit::{self, Exit, Failure};
 use crate::input::Input;
 use crate::progress::Progress;
 use crate::settings;
-use crate::size::count;
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::io;

@@ -202,6 +202,7 @@ mod tests {
     use super::*;
     use crate::farm::publish::Published;
     use crate::farm::results::{RedisTrial, Run};
+    use crate::table::tests::line;
 
     fn peer(name: &str, coded_bytes: u64) -> PeerFigures {
         let run = Run { seconds: 1.0, coded_bytes, ..Run::default() };
@@ -238,14 +239,6 @@ mod tests {
                 after_restart: kept,
             }),
         }
-    }
-
-    #[track_caller]
-    fn line(text: &str, start: &str) -> Vec<String> {
-        let line = text.lines().find(|line| line.starts_with(start));
-        let line = line.unwrap_or_else(|| panic!("no line starts with {start:?}:\n{text}"));
-        let cells = line.split("  ").map(str::trim).filter(|cell| !cell.is_empty());
-        cells.map(str::to_owned).collect()
     }
 
     #[test]

@@ -5,7 +5,8 @@
 //! threads of our own, and whoever waits for one waits on an ordinary channel.
 
 use super::failure::Failure;
-use super::server::{MESSAGE_MAX, ServerConfig, ServerConfigError, Way};
+use super::server::{ServerConfig, ServerConfigError, Way};
+use proto::limits::MESSAGE_BYTES_MAX;
 use proto::v1::cache_client::CacheClient;
 use proto::v1::{GetStatsRequest, Stats};
 use std::future::Future;
@@ -89,8 +90,8 @@ impl Connection {
             endpoint.connect_lazy()
         };
         let client = CacheClient::with_interceptor(channel, Bearer(bearer))
-            .max_decoding_message_size(MESSAGE_MAX)
-            .max_encoding_message_size(MESSAGE_MAX);
+            .max_decoding_message_size(MESSAGE_BYTES_MAX)
+            .max_encoding_message_size(MESSAGE_BYTES_MAX);
         let threads = runtime.handle().clone();
         let url = config.url.clone();
         Ok(Self { client, url, threads, _runtime: Background(Some(runtime)) })
@@ -152,15 +153,10 @@ impl Connection {
     }
 
     /// Starts a call.
-    pub(crate) fn spawn(&self, call: impl Future<Output = ()> + Send + 'static) -> JoinHandle<()> {
-        self.threads.spawn(call)
-    }
-
-    /// Starts a call whose answer is waited for by a task.
-    pub(crate) fn call<T: Send + 'static>(
+    pub(crate) fn spawn<T: Send + 'static>(
         &self,
-        call: impl Future<Output = Result<T, Status>> + Send + 'static,
-    ) -> JoinHandle<Result<T, Status>> {
+        call: impl Future<Output = T> + Send + 'static,
+    ) -> JoinHandle<T> {
         self.threads.spawn(call)
     }
 

@@ -20,7 +20,7 @@ use stencil::{MissReason, NewEntry, PublishSummary};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::Request;
+use tonic::{Request, Response};
 
 /// Encoded chunks that wait for the connection.
 const CHUNKS_MAX: usize = 4;
@@ -49,9 +49,9 @@ pub(crate) fn publish(
     let end = connection.block_on(async {
         let (sender, receiver) = mpsc::channel(CHUNKS_MAX);
         let mut client = connection.client();
-        let mut call = connection.call(async move {
+        let mut call = connection.spawn(async move {
             let chunks = ReceiverStream::new(receiver);
-            Ok(client.publish(Request::new(chunks)).await?.into_inner())
+            client.publish(Request::new(chunks)).await.map(Response::into_inner)
         });
         let give_up = call.abort_handle();
         let mut chunks = Chunks::new(namespace, entries);

@@ -2,7 +2,7 @@
 //!
 //! Nothing is connected here, and a token is never shown.
 
-use proto::limits::{FRAME_BYTES, MESSAGE_BYTES_MAX};
+use proto::limits::FRAME_BYTES;
 use std::fmt;
 use std::time::Duration;
 use tonic::metadata::{Ascii, MetadataValue};
@@ -20,9 +20,6 @@ const PING_EVERY: Duration = Duration::from_secs(10);
 
 /// How long it may take to say so.
 const PING_ANSWER: Duration = Duration::from_secs(5);
-
-/// The longest message: the protocol's, for both ways.
-pub(crate) const MESSAGE_MAX: usize = MESSAGE_BYTES_MAX;
 
 /// Where the server is, and how to be let in.
 #[derive(Clone, Default)]

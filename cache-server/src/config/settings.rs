@@ -6,15 +6,15 @@
 //! Invariant: a name that is not known is refused, in the file as on the command
 //! line; an empty environment variable counts as not set.
 
-use super::size::ByteSize;
 use super::token_table::TokenTable;
-use crate::exit::{Failure, reason};
+use crate::exit::Failure;
 use clap::{Args as _, FromArgMatches as _, ValueEnum};
 use serde::Deserialize;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::{env, fs};
+use wording::{ByteSize, parse_toml, reason};
 
 /// What every variable's name starts with.
 const PREFIX: &str = "STENCIL_SERVER_";
@@ -192,13 +192,7 @@ impl Settings {
     ///
     /// A line that is wrong.
     pub fn from_text(path: &Path, text: &str) -> Result<Self, Failure> {
-        toml::from_str(text).map_err(|error: toml::de::Error| {
-            let start = error.span().map_or(0, |span| span.start);
-            let line = 1 + text.bytes().take(start).filter(|byte| *byte == b'\n').count();
-            let what = error.message().trim();
-            let place = path.display();
-            Failure::usage(format!("{place}, line {line}: {what}; correct this line"))
-        })
+        parse_toml(path, text).map_err(Failure::usage)
     }
 
     /// The variable that names the file.

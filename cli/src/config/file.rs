@@ -2,13 +2,13 @@
 
 use crate::args::{JOBS_MAX, Level};
 use crate::exit::Failure;
-use crate::size::ByteSize;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::env;
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use wording::{ByteSize, parse_toml, wrong_line};
 
 /// What `config.toml` may hold.
 #[derive(Debug, Default, Deserialize)]
@@ -78,20 +78,13 @@ impl File {
     }
 
     fn parse(path: &Path, text: &str) -> Result<Self, Failure> {
-        let wrong = |line: usize, what: &str| {
-            Failure::usage(format!("{}, line {line}: {what}; correct this line", path.display()))
-        };
-        let mut file: Self = toml::from_str(text).map_err(|error: toml::de::Error| {
-            let start = error.span().map_or(0, |span| span.start);
-            let line = 1 + text.bytes().take(start).filter(|byte| *byte == b'\n').count();
-            wrong(line, error.message().trim())
-        })?;
+        let mut file: Self = parse_toml(path, text).map_err(Failure::usage)?;
         let wrong_value = |key: &str, what: &str| {
             let at = text.lines().position(|line| {
                 let rest = line.trim_start().strip_prefix(key);
                 rest.is_some_and(|rest| rest.trim_start().starts_with('='))
             });
-            Err(wrong(1 + at.unwrap_or(0), what))
+            Err(Failure::usage(wrong_line(path, 1 + at.unwrap_or(0), what)))
         };
         for (key, path) in [
             ("cache-dir", &file.cache_dir),

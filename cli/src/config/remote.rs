@@ -1,7 +1,7 @@
 //! The settings that are about the server.
 
 use super::Config;
-use super::source::{Chosen, Source, choose, choose_path, switch, variable};
+use super::source::{Chosen, Source, choose, choose_path, switch, text, variable};
 use crate::args::RemoteArgs;
 use crate::exit::Failure;
 use cache_client::remote::ServerConfig;
@@ -134,7 +134,3 @@ impl Config {
 }
 
 const TOKEN: &str = "STENCIL_TOKEN";
-
-fn text(text: &str) -> Result<String, std::convert::Infallible> {
-    Ok(text.to_owned())
-}

@@ -2,6 +2,7 @@
 //! it came from.
 
 use crate::exit::Failure;
+use std::convert::Infallible;
 use std::env;
 use std::ffi::OsString;
 use std::fmt;
@@ -87,6 +88,11 @@ pub fn choose_path(
 /// A variable of the environment; an empty one counts as not set.
 pub fn variable(name: &str) -> Option<OsString> {
     env::var_os(name).filter(|value| !value.is_empty())
+}
+
+/// What may be any text.
+pub fn text(text: &str) -> Result<String, Infallible> {
+    Ok(text.to_owned())
 }
 
 /// What a switch may be set to.

@@ -3,9 +3,9 @@
 use crate::args::{DoctorArgs, Level};
 use crate::config::{Chosen, Config, RemoteSources, Source, TokenFrom};
 use crate::exit::Failure;
-use crate::size::ByteSize;
 use std::fmt::Write as _;
 use std::path::PathBuf;
+use wording::ByteSize;
 
 /// Lines of a name, a value and a source.
 #[derive(Default)]

@@ -1,4 +1,4 @@
-//! Text -> a size in bytes, as the `stencil` command reads it.
+//! Text <-> sizes in bytes.
 
 use serde::Deserialize;
 use std::fmt;
@@ -18,15 +18,15 @@ enum Written {
 
 /// Units in the order in which a suffix is looked for.
 const UNITS: [(&str, u64); 9] = [
-    ("kib", 1 << 10),
-    ("mib", 1 << 20),
-    ("gib", 1 << 30),
-    ("tib", 1 << 40),
-    ("kb", 1_000),
-    ("mb", 1_000_000),
-    ("gb", 1_000_000_000),
-    ("tb", 1_000_000_000_000),
-    ("b", 1),
+    ("KiB", 1 << 10),
+    ("MiB", 1 << 20),
+    ("GiB", 1 << 30),
+    ("TiB", 1 << 40),
+    ("kB", 1_000),
+    ("MB", 1_000_000),
+    ("GB", 1_000_000_000),
+    ("TB", 1_000_000_000_000),
+    ("B", 1),
 ];
 
 /// A text that is not a size.
@@ -57,7 +57,9 @@ impl FromStr for ByteSize {
 
     fn from_str(text: &str) -> Result<Self, NotASize> {
         let text = text.trim().to_ascii_lowercase();
-        let unit = UNITS.iter().find_map(|(name, bytes)| Some((text.strip_suffix(name)?, *bytes)));
+        let unit = UNITS.iter().find_map(|(name, bytes)| {
+            Some((text.strip_suffix(&name.to_ascii_lowercase())?, *bytes))
+        });
         let (number, unit) = unit.unwrap_or((&text, 1));
         let number = number.trim_end();
         if !number.starts_with(|first: char| first.is_ascii_digit()) {
@@ -65,6 +67,16 @@ impl FromStr for ByteSize {
         }
         let number: u64 = number.parse().map_err(|_| NotASize)?;
         number.checked_mul(unit).map(Self).ok_or(NotASize)
+    }
+}
+
+impl fmt::Display for ByteSize {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let binary = UNITS[..4].iter().rev().find(|(_, bytes)| self.0 >= *bytes);
+        match binary {
+            Some((name, bytes)) => write!(f, "{:.1} {name}", self.0 as f64 / *bytes as f64),
+            None => write!(f, "{} B", self.0),
+        }
     }
 }
 
@@ -79,6 +91,7 @@ mod tests {
         assert_eq!(read("500MB"), Ok(500_000_000));
         assert_eq!(read("3 kb"), Ok(3_000));
         assert_eq!(read("7"), Ok(7));
+        assert_eq!(read("7B"), Ok(7));
         for wrong in ["", "GiB", "-1", "+1", "1.5GiB", "10G", "99999999TiB", "1e9"] {
             assert_eq!(read(wrong), Err(NotASize), "{wrong:?}");
         }
