@@ -30,6 +30,13 @@ pub mod entry;
 
 pub mod finalize;
 
+#[cfg(feature = "codegen")]
+pub mod clif;
+#[cfg(feature = "image")]
+pub mod image;
+#[cfg(feature = "module")]
+pub mod module;
+
 pub use compiled::{CompiledStencil, StencilBuilder};
 pub use entry::{EntryBytes, EntryError};
 pub use function_stencil::{FunctionStencil, StencilKind, StencilWriter};

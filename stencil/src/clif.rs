@@ -1,0 +1,3 @@
+//! Functions of Cranelift's IR (feature `codegen`).
+
+pub mod scan;

@@ -1,0 +1,1 @@
+//! A function of Cranelift's IR -> what is in it and what it will cost to compile.

@@ -1,0 +1,1 @@
+//! Finalized functions -> one image of code that can be changed (feature `image`).

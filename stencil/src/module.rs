@@ -1,0 +1,1 @@
+//! The cache in front of any `cranelift_module::Module` (feature `module`).
