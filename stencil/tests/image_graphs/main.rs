@@ -9,11 +9,11 @@
 mod graph;
 mod native;
 
-use graph::{Body, Callee, Graph, body, interpret, within};
+use graph::{Body, Callee, Graph, How, body, interpret, within};
 use native::{Direct, compile, name_of, run};
 use proptest::collection::vec;
 use proptest::prelude::*;
-use stencil::image::{CodeImage, Generation, ImageError};
+use stencil::image::{Architecture, CodeImage, Generation, ImageError};
 
 #[derive(Clone, Debug)]
 enum Order {
@@ -141,7 +141,7 @@ fn run_steps(bodies: Vec<Body>, order: &Order, steps: Vec<Step>) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 96, failure_persistence: None, ..Default::default() })]
+    #![proptest_config(ProptestConfig { cases: 384, failure_persistence: None, ..Default::default() })]
 
     #[test]
     fn any_order_of_changes_computes_what_direct_compilation_does(
@@ -153,12 +153,53 @@ proptest! {
     }
 }
 
+/// The random graphs are made of every way to refer to something.
+#[test]
+#[cfg(target_arch = "x86_64")]
+fn compiled_bodies_refer_in_every_way() {
+    use How::{ByAddress, Far, Near};
+    use cranelift_codegen::binemit::Reloc;
+    let kinds = |how, pic| {
+        let call = graph::Call { to: Callee::Function(0), how, rotate: 1 };
+        let compiled = compile(&Body { scale: 3, add: 1, rounds: 1, calls: vec![call], pic });
+        compiled.fragment().relocations.iter().map(|it| it.kind).collect::<Vec<_>>()
+    };
+    assert_eq!(kinds(Near, false), [Reloc::X86CallPCRel4]);
+    assert_eq!(kinds(Far, false), [Reloc::Abs8]);
+    assert_eq!(kinds(Far, true), [Reloc::X86GOTPCRel4]);
+    assert_eq!(kinds(ByAddress, false), [Reloc::X86CallPCRel4], "of `lea`");
+}
+
+/// Not run here, but put in: what Cranelift makes for the other machine.
+#[test]
+fn images_know_what_cranelift_makes_for_either_machine() {
+    for (machine, architecture) in
+        [("x86_64", Architecture::X86_64), ("aarch64", Architecture::Aarch64)]
+    {
+        let mut image = CodeImage::new(architecture);
+        image.define(native::HOST, 0x1234_5678).unwrap();
+        let mut index = 0;
+        for how in [How::Near, How::Far, How::ByAddress] {
+            for (to, pic) in [(Callee::Function(0), false), (Callee::Host, true)] {
+                let builder = cranelift_codegen::isa::lookup_by_name(machine).unwrap();
+                let calls = vec![graph::Call { to, how, rotate: 1 }];
+                let body = Body { scale: 3, add: 1, rounds: 1, calls, pic };
+                let compiled = native::compile_for(&native::isa_of(builder, pic), &body);
+                assert!(!compiled.fragment().relocations.is_empty());
+                image.append(name_of(index), compiled.fragment()).unwrap();
+                index += 1;
+            }
+        }
+        image.to_bytes(0x7f00_0000_0000).unwrap();
+    }
+}
+
 /// Replaced by code that is smaller, as large, and larger; each time the right
 /// one runs.
 #[test]
 fn smaller_equal_and_larger_replacements_run() {
     let body = |rounds, add| Body { scale: 3, add, rounds, calls: vec![], pic: false };
-    let call = graph::Call { to: Callee::Function(0), how: graph::How::Near, rotate: 5 };
+    let call = graph::Call { to: Callee::Function(0), how: How::Near, rotate: 5 };
     let caller = Body { scale: 5, add: 1, rounds: 1, calls: vec![call], pic: false };
     let mut graph = Graph::from([(0, body(8, u64::MAX / 3)), (1, caller)]);
     let mut image = native::image().unwrap();

@@ -8,7 +8,7 @@ use cranelift_codegen::ir::{
     self, AbiParam, ExtFuncData, FuncRef, InstBuilder, Signature, UserExternalName,
     UserExternalNameRef, types::I64,
 };
-use cranelift_codegen::isa::OwnedTargetIsa;
+use cranelift_codegen::isa::{self, OwnedTargetIsa};
 use cranelift_codegen::settings::{self, Configurable};
 use cranelift_codegen::{FinalizedRelocTarget, ir::condcodes::IntCC};
 use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext};
@@ -35,11 +35,16 @@ pub unsafe fn run(code: *const u8, fuel: u64, number: u64) -> u64 {
     function(fuel, number)
 }
 
+/// This machine's.
 pub fn isa(pic: bool) -> OwnedTargetIsa {
+    isa_of(cranelift_native::builder().unwrap(), pic)
+}
+
+pub fn isa_of(builder: isa::Builder, pic: bool) -> OwnedTargetIsa {
     let mut flags = settings::builder();
     flags.set("is_pic", if pic { "true" } else { "false" }).unwrap();
     flags.set("opt_level", "none").unwrap();
-    cranelift_native::builder().unwrap().finish(settings::Flags::new(flags)).unwrap()
+    builder.finish(settings::Flags::new(flags)).unwrap()
 }
 
 fn signature(isa: &OwnedTargetIsa) -> Signature {
@@ -113,8 +118,11 @@ impl Compiled {
 }
 
 pub fn compile(body: &Body) -> Compiled {
-    let isa = isa(body.pic);
-    let signature = signature(&isa);
+    compile_for(&isa(body.pic), body)
+}
+
+pub fn compile_for(isa: &OwnedTargetIsa, body: &Body) -> Compiled {
+    let signature = signature(isa);
     let function = build(body, signature, &mut |function, call| {
         let name = match call.to {
             Callee::Function(to) => name_of(to),
@@ -135,7 +143,7 @@ pub fn compile(body: &Body) -> Compiled {
         })
     });
     let mut context = Context::for_function(function);
-    context.compile(&*isa, &mut ControlPlane::default()).unwrap();
+    context.compile(&**isa, &mut ControlPlane::default()).unwrap();
     let compiled = context.compiled_code().unwrap();
     let named = |name: UserExternalNameRef| {
         let UserExternalName { namespace, index } = context.func.params.user_named_funcs()[name];
