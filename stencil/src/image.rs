@@ -103,8 +103,6 @@ pub struct CodeImage {
     symbols: BTreeMap<ExternalName, u64>,
     references: References,
     veneers: Veneers,
-    /// The functions that have something to write for each address.
-    late: BTreeSet<ExternalName>,
     resolved_functions: u64,
 }
 
@@ -115,6 +113,7 @@ struct Function {
     relocations: Box<[FragmentRelocation]>,
     /// The veneers that it holds on to.
     veneers: BTreeSet<VeneerTarget>,
+    /// What is written for each address of the image.
     late: Vec<Patch>,
 }
 
@@ -161,7 +160,6 @@ impl CodeImage {
             symbols: BTreeMap::new(),
             references: References::default(),
             veneers: Veneers::new(architecture),
-            late: BTreeSet::new(),
             resolved_functions: 0,
         }
     }
@@ -272,7 +270,6 @@ impl CodeImage {
     fn uninstall(&mut self, name: ExternalName) -> Option<Function> {
         let function = self.functions.remove(&name)?;
         self.references.drop(name, function.targets());
-        self.late.remove(&name);
         self.release_veneers(&function.veneers);
         Some(function)
     }

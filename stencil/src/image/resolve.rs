@@ -50,8 +50,7 @@ impl CodeImage {
     pub(super) fn finish(&self, origin: i128, out: &mut [u8]) -> Result<(), ImageError> {
         self.text.copy_to(out);
         let start = self.text.slots().first_page();
-        let late = self.late.iter().filter_map(|name| self.functions.get(name));
-        let late = late.flat_map(|function| function.late.iter().copied());
+        let late = self.functions.values().flat_map(|function| function.late.iter().copied());
         for patch in late.chain(self.veneers.literals()) {
             let index = usize::try_from(patch.at - start).unwrap_or(usize::MAX);
             patch.write(out.get_mut(index..).unwrap_or_default(), origin)?;
@@ -74,11 +73,6 @@ impl CodeImage {
             } else {
                 patch.write(self.text.from(patch.at), 0)?;
             }
-        }
-        if late.is_empty() {
-            self.late.remove(&name);
-        } else {
-            self.late.insert(name);
         }
         if let Some(function) = self.functions.get_mut(&name) {
             function.late = late;
