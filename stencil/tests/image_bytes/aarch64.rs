@@ -72,17 +72,26 @@ fn calls_go_by_way_of_a_veneer_exactly_where_they_do_not_reach() {
     check_call(1 << 40, true);
 }
 
+/// Each time the target moves, instructions are written over.
 #[test]
-fn calls_within_the_image_lead_to_their_functions_after_every_move() {
+fn calls_and_addresses_lead_to_functions_after_every_move() {
     let mut image = image();
     image.append(name(0), branch(to(1))).unwrap();
     image.prepend(name(1), branch(to(0))).unwrap();
-    for nops in [0, 10, 1000, 1] {
+    image.append(name(3), plain(&NOP.repeat(9000))).unwrap();
+    let mut address = one(&ADRP_ADD, 0, Reloc::Aarch64AdrPrelPgHi21, 0, to(0));
+    let low = one(&[], 4, Reloc::Aarch64AddAbsLo12Nc, 0, to(0));
+    address.relocations.extend(low.relocations);
+    image.append(name(2), address).unwrap();
+    for nops in [0, 10, 1000, 1, 5000, 20_000] {
         let code = [&[0, 0, 0, 0x94], &*NOP.repeat(nops)].concat();
         image.replace(name(0), Fragment { code: &code, ..branch(to(1)) }).unwrap();
         let placed = Placed::new(&mut image, BASE);
+        let at = placed.address(2);
         assert_eq!(branch_target(&placed, placed.address(0)), placed.address(1));
         assert_eq!(branch_target(&placed, placed.address(1)), placed.address(0));
+        let given = page(&placed, at) + low12(&placed, at + 4, 0x9100_0000);
+        assert_eq!(given, placed.address(0));
     }
 }
 
