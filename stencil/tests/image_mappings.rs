@@ -222,6 +222,11 @@ fn a_hundred_thousand_functions_that_come_and_go_leave_nothing_behind() {
     let _turn = turn();
     let name_of = |round: u32, kind: u32| ExternalName { namespace: 1 + kind, index: round };
     check_nothing_is_left(|image, round| {
+        if round == 0 {
+            // Nothing stays where it is.
+            image.remove(name(0)).unwrap();
+            image.remove(name(1)).unwrap();
+        }
         let (function, host) = (name_of(round, 0), name_of(round, 1));
         image.define(host, 0x1000 + u64::from(round)).unwrap();
         let (mut code, call) = jump(host);
@@ -243,9 +248,25 @@ fn a_hundred_thousand_functions_that_come_and_go_leave_nothing_behind() {
             image.remove(name_of(round - 5, 0)).unwrap();
             image.remove(name_of(round - 5, 1)).unwrap();
         }
-        check_runs(&generation, 1);
         generation
     });
+}
+
+#[test]
+fn an_image_that_was_large_gives_its_memory_back() {
+    let _turn = turn();
+    let mut image = image().unwrap();
+    let before = resident_kib();
+    for put in [CodeImage::append, CodeImage::prepend] {
+        let code = vec![0; 32 << 20];
+        put(&mut image, name(2), fragment(&code)).unwrap();
+        drop(code);
+        assert!(resident_kib() > before + (31 << 10), "it shows");
+        image.remove(name(2)).unwrap();
+        let after = resident_kib();
+        assert!(after < before + 4096, "{after} KiB resident, {before} KiB before");
+        check_runs(&image.commit().unwrap(), 1);
+    }
 }
 
 /// The test program and what the system maps for it are gigabytes apart.
