@@ -13,7 +13,8 @@
 //! use cranelift_codegen::binemit::Reloc;
 //!
 //! # if !cfg!(all(target_arch = "x86_64", unix)) { return Ok(()); }
-//! let (caller, callee) = (ExternalName { namespace: 0, index: 0 }, ExternalName { namespace: 0, index: 1 });
+//! let caller = ExternalName { namespace: 0, index: 0 };
+//! let callee = ExternalName { namespace: 0, index: 1 };
 //! let mut image = CodeImage::for_host()?;
 //! // call callee; add eax, 2; ret
 //! let code = [0xe8, 0, 0, 0, 0, 0x83, 0xc0, 2, 0xc3];

@@ -5,7 +5,8 @@ use crate::parameters::ExternalName;
 use cranelift_codegen::binemit::Reloc;
 
 /// Why an image did not take a fragment, or could not be committed. The image
-/// is as it was before the call, and nothing was mapped executable.
+/// is as it was before the call (a commit may have made room for veneers), and
+/// nothing was mapped executable.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ImageError {
@@ -142,8 +143,10 @@ pub enum ImageError {
     /// The target is too far away for the relocation, and no veneer can stand
     /// in for it: the reference is not a call.
     #[error(
-        "function {} has a relocation of kind {kind:?} at offset {offset} that cannot hold {value}; \
-         refer to what is far by an absolute address, or by way of a literal (position-independent code)",
+        "function {} has a relocation of kind {kind:?} at offset {offset} \
+         that cannot hold {value}; \
+         refer to what is far by an absolute address, \
+         or by way of a literal (position-independent code)",
         show(.function)
     )]
     OutOfReach {

@@ -139,7 +139,11 @@ fn check(bytes: &ImageBytes, model: &Model) {
 const CASES: u32 = if cfg!(miri) { 5 } else { 2048 };
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: CASES, failure_persistence: None, ..Default::default() })]
+    #![proptest_config(ProptestConfig {
+        cases: CASES,
+        failure_persistence: None,
+        ..Default::default()
+    })]
 
     #[test]
     fn nothing_panics_and_nothing_grows_beyond_its_input(

@@ -81,7 +81,11 @@ fn check(image: &mut CodeImage, model: &Model) {
 const CASES: u32 = if cfg!(miri) { 2 } else { 256 };
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: CASES, failure_persistence: None, ..Default::default() })]
+    #![proptest_config(ProptestConfig {
+        cases: CASES,
+        failure_persistence: None,
+        ..Default::default()
+    })]
 
     #[test]
     fn functions_are_aligned_apart_and_whole(changes in vec(change(), 1..60)) {

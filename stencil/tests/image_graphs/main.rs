@@ -141,7 +141,11 @@ fn run_steps(bodies: Vec<Body>, order: &Order, steps: Vec<Step>) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 384, failure_persistence: None, ..Default::default() })]
+    #![proptest_config(ProptestConfig {
+        cases: 384,
+        failure_persistence: None,
+        ..Default::default()
+    })]
 
     #[test]
     fn any_order_of_changes_computes_what_direct_compilation_does(
