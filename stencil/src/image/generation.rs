@@ -1,7 +1,7 @@
 //! A resolved image -> executable memory that does not change any more.
 //!
-//! The only file of the image with unsafe code, and the only one that Miri
-//! cannot run.
+//! The only file of the image with unsafe code, and the only one that maps
+//! memory: all else is bookkeeping on plain bytes.
 
 use crate::image::{ImageError, Offsets};
 use crate::parameters::ExternalName;
