@@ -175,7 +175,8 @@ impl Slot {
         let stack_slots = stencil.debug().map(|debug| debug.frame_slots().count());
         let fits = stencil.callee_count() == self.callees
             && stencil.source_count() == self.sources
-            && stack_slots == Some(self.stack_slots);
+            && stack_slots == Some(self.stack_slots)
+            && stencil.relocations().all(super::finalized::is_known);
         if fits { Ok(entry) } else { Err(MissReason::BadEntry) }
     }
 }

@@ -1,9 +1,15 @@
-//! A finalized function in Cranelift's own terms: what `CompiledCode` of the
-//! function itself would say, with its own callees, stack slots and source
-//! locations.
+//! A finalized function in Cranelift's own terms: what `CompiledCode` of its
+//! canonical form says, with the function's own callees, stack slots and source
+//! locations in place.
+//!
+//! It is what `CompiledCode` of the function itself would say, except where that
+//! depends on the order of declarations: a frame lies in the order in which the
+//! body first uses the stack slots, and registers may be others.
 
 use super::numbers::{known_symbol_of, lib_call_of, reloc_of, type_of};
-use crate::compiled::{StencilDebugTag, StencilHandler, Unwind};
+use crate::compiled::{
+    RelocationTarget, StencilDebugTag, StencilHandler, StencilRelocation, Unwind,
+};
 use crate::finalize::{FinalTarget, FinalizedFunction};
 use cranelift_codegen::isa::unwind::UnwindInfo;
 use cranelift_codegen::{
@@ -59,6 +65,18 @@ pub struct DebugTags {
     pub tags: Vec<ir::DebugTag>,
 }
 
+/// Whether a relocation is one that this version of Cranelift makes. Others,
+/// which only a forged entry has, would be lost below.
+pub(super) fn is_known(reloc: StencilRelocation) -> bool {
+    reloc_of(reloc.kind).is_some()
+        && match reloc.target {
+            RelocationTarget::Callee(_) | RelocationTarget::FunctionOffset(_) => true,
+            RelocationTarget::LibCall(number) => lib_call_of(number).is_some(),
+            RelocationTarget::KnownSymbol(number) => known_symbol_of(number).is_some(),
+            RelocationTarget::Fixed(_) => false,
+        }
+}
+
 /// The views of `MachBufferFinalized` and `CompiledCode`. An entry that another
 /// version of Cranelift made, or that was forged, may lack rows here; it never
 /// makes these functions panic.
@@ -74,7 +92,7 @@ impl<'a> FinalizedFunction<'a> {
         let refs = &self.parameters().clif.callee_refs;
         let stencil = *self.stencil();
         stencil.relocations().filter_map(move |reloc| {
-            use crate::compiled::RelocationTarget as Target;
+            use RelocationTarget as Target;
             let target = match reloc.target {
                 Target::Callee(callee) => {
                     let name = *refs.get(callee.0 as usize)?;

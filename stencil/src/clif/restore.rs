@@ -103,7 +103,8 @@ impl<'a> Reader<'a> {
 
     /// Bytes behind their number.
     fn counted(&mut self) -> Option<&'a [u8]> {
-        let (taken, rest) = self.bytes.split_at_checked(usize::try_from(self.uleb()?).ok()?)?;
+        let len = usize::try_from(self.uleb()?).ok()?;
+        let (taken, rest) = self.bytes.split_at_checked(len)?;
         self.bytes = rest;
         Some(taken)
     }
