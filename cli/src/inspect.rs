@@ -69,6 +69,7 @@ fn describe(text: &mut String, stencil: &CompiledStencil<'_>) {
         match stencil.unwind() {
             Unwind::None => "none".to_owned(),
             Unwind::SystemV(bytes) => format!("System V, {} bytes", bytes.len()),
+            Unwind::Cranelift(bytes) => format!("Cranelift's own, {} bytes", bytes.len()),
             _ => "other".to_owned(),
         },
     );
@@ -78,6 +79,9 @@ fn describe(text: &mut String, stencil: &CompiledStencil<'_>) {
             RelocationTarget::Fixed(name) => {
                 format!("function {}:{}", name.namespace, name.index)
             }
+            RelocationTarget::LibCall(number) => format!("library call {number}"),
+            RelocationTarget::KnownSymbol(number) => format!("known symbol {number}"),
+            RelocationTarget::FunctionOffset(offset) => format!("itself + {offset:#x}"),
             _ => "other".to_owned(),
         };
         let at = format!("{:#x}, {target} {:+}", relocation.offset, relocation.addend);

@@ -10,13 +10,21 @@
 //! end to end by [`crate::entry::open`]; its iterators cannot meet bad bytes.
 
 mod builder;
+mod debug;
 mod rows;
 
-use crate::packed::take_uleb32;
 use crate::parameters::{CalleeIndex, ExternalName, SourceOrdinal};
 use bincode::{BorrowDecode, Encode};
 pub use builder::StencilBuilder;
-use rows::{take_call_site, take_handler, take_relocation, take_source, take_stack_map, take_trap};
+pub(crate) use debug::DebugTables;
+pub use debug::{
+    DebugBuilder, StencilDebug, StencilDebugTag, StencilDebugTags, StencilFrameSlot,
+    StencilPatchableCall, StencilValueLabel, StencilValueRange,
+};
+use rows::{
+    take_call_site, take_handler, take_relocation, take_slot, take_source, take_stack_map,
+    take_trap,
+};
 
 /// Whom a relocation of a stencil refers to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +35,12 @@ pub enum RelocationTarget {
     /// A function whose name is the same in every module of one configuration,
     /// such as a runtime builtin's trampoline.
     Fixed(ExternalName),
+    /// One of Cranelift's library calls, by its place in their list.
+    LibCall(u32),
+    /// One of Cranelift's well-known symbols, by its place in their list.
+    KnownSymbol(u32),
+    /// A byte offset in the function itself.
+    FunctionOffset(u32),
 }
 
 /// A place in the code that names another function.
@@ -60,18 +74,41 @@ pub struct StencilSource {
     pub ordinal: Option<SourceOrdinal>,
 }
 
-/// One handler of a call site.
+/// One item of a call site's list of handlers, which is read from the start;
+/// the first handler that fits is taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct StencilHandler {
-    /// The exception's tag; `u32::MAX` catches all.
-    pub tag: u32,
-    /// Stack-pointer offset of the dynamic context; `u32::MAX` for none.
-    pub context: u32,
-    /// Byte offset of the handler in the code.
-    pub offset: u32,
+#[non_exhaustive]
+pub enum StencilHandler {
+    /// Catches one tag.
+    Tag {
+        /// The exception's tag.
+        tag: u32,
+        /// Byte offset of the handler in the code.
+        offset: u32,
+    },
+    /// Catches all.
+    Default {
+        /// Byte offset of the handler in the code.
+        offset: u32,
+    },
+    /// The tags behind it are those of the dynamic context at this offset from
+    /// the stack pointer, in bytes.
+    Context(u32),
+    /// The same, with the context in this register.
+    ContextInRegister(u8),
 }
 
-/// A call that has exception handlers.
+impl StencilHandler {
+    /// Where the handler's code starts; none for a context.
+    pub(crate) fn offset(self) -> Option<u32> {
+        match self {
+            Self::Tag { offset, .. } | Self::Default { offset } => Some(offset),
+            Self::Context(_) | Self::ContextInRegister(_) => None,
+        }
+    }
+}
+
+/// A call as the unwinder sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StencilCallSite<'a> {
     /// Byte offset of the return address in the code.
@@ -83,11 +120,20 @@ pub struct StencilCallSite<'a> {
 }
 
 impl<'a> StencilCallSite<'a> {
-    /// The handlers, in the order in which they are tried.
+    /// The handlers and contexts, in the order in which they are read.
     pub fn handlers(&self) -> impl Iterator<Item = StencilHandler> + use<'a> {
         let mut bytes = self.handlers.bytes;
         (0..self.handlers.count).map_while(move |_| take_handler(&mut bytes))
     }
+}
+
+/// A stack slot that holds a reference.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StencilSlot {
+    /// The reference's type, in Cranelift's numbering.
+    pub ty: u16,
+    /// Offset from the stack pointer in bytes.
+    pub offset: u32,
 }
 
 /// The stack slots that hold references at one instruction.
@@ -101,10 +147,10 @@ pub struct StencilStackMap<'a> {
 }
 
 impl<'a> StencilStackMap<'a> {
-    /// Stack-pointer offsets of the slots, in bytes.
-    pub fn slots(&self) -> impl Iterator<Item = u32> + use<'a> {
+    /// The slots.
+    pub fn slots(&self) -> impl Iterator<Item = StencilSlot> + use<'a> {
         let mut bytes = self.slots.bytes;
-        (0..self.slots.count).map_while(move |_| take_uleb32(&mut bytes))
+        (0..self.slots.count).map_while(move |_| take_slot(&mut bytes))
     }
 
     /// How many slots there are.
@@ -123,6 +169,9 @@ pub enum Unwind<'a> {
     /// the two fields that depend on where it lies (CIE pointer and
     /// `pc_begin`).
     SystemV(&'a [u8]),
+    /// Cranelift's own description, of whatever platform, in the encoding of
+    /// `clif::finalized`.
+    Cranelift(&'a [u8]),
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Encode, BorrowDecode)]
@@ -131,8 +180,8 @@ pub(crate) struct Table<'a> {
     pub(crate) bytes: &'a [u8],
 }
 
-/// The metadata of an entry as bincode keeps it: fixed-width little-endian
-/// integers, each table's bytes preceded by their length.
+/// The metadata of an entry as bincode keeps it: integers of variable width,
+/// each table's bytes preceded by their length.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Encode, BorrowDecode)]
 pub(crate) struct Metadata<'a> {
     pub(crate) alignment: u32,
@@ -146,10 +195,16 @@ pub(crate) struct Metadata<'a> {
     pub(crate) stack_maps: Table<'a>,
     pub(crate) unwind_kind: u8,
     pub(crate) unwind: &'a [u8],
+    /// Only with functions of Cranelift's other front ends.
+    pub(crate) debug: Option<DebugTables<'a>>,
 }
+
+/// No frame is larger; a stack map is as long as the highest slot in it.
+pub(crate) const FRAME_BYTES_MAX: u32 = 1 << 28;
 
 pub(crate) const UNWIND_NONE: u8 = 0;
 pub(crate) const UNWIND_SYSTEMV: u8 = 1;
+pub(crate) const UNWIND_CRANELIFT: u8 = 2;
 
 /// Machine code and tables of one stencil, read where they lie.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -215,7 +270,8 @@ impl<'a> CompiledStencil<'a> {
         self.metadata.sources.count
     }
 
-    /// The calls that have handlers, in ascending order of return address.
+    /// The calls that the unwinder has to know, in ascending order of return
+    /// address.
     pub fn call_sites(&self) -> impl Iterator<Item = StencilCallSite<'a>> + use<'a> {
         let Table { count, mut bytes } = self.metadata.call_sites;
         let mut offset = 0;
@@ -233,8 +289,14 @@ impl<'a> CompiledStencil<'a> {
     pub fn unwind(&self) -> Unwind<'a> {
         match self.metadata.unwind_kind {
             UNWIND_SYSTEMV => Unwind::SystemV(self.metadata.unwind),
+            UNWIND_CRANELIFT => Unwind::Cranelift(self.metadata.unwind),
             _ => Unwind::None,
         }
+    }
+
+    /// Tables for debuggers and instrumentation, if there are any.
+    pub fn debug(&self) -> Option<StencilDebug<'a>> {
+        self.metadata.debug.map(StencilDebug::new)
     }
 
     /// Walks every table once. `None` if any of them is not what
@@ -252,10 +314,12 @@ impl<'a> CompiledStencil<'a> {
         for _ in 0..count {
             let relocation = take_relocation(&mut bytes, &mut offset)?;
             bounded(relocation.offset.checked_add(4)?)?;
-            if let RelocationTarget::Callee(CalleeIndex(callee)) = relocation.target
-                && callee >= metadata.callee_count
-            {
-                return None;
+            match relocation.target {
+                RelocationTarget::Callee(CalleeIndex(callee)) => {
+                    (callee < metadata.callee_count).then_some(())?;
+                }
+                RelocationTarget::FunctionOffset(offset) => bounded(offset)?,
+                _ => {}
             }
         }
         bytes.is_empty().then_some(())?;
@@ -286,7 +350,7 @@ impl<'a> CompiledStencil<'a> {
             let site = take_call_site(&mut bytes, &mut offset)?;
             bounded(site.return_offset)?;
             for handler in site.handlers() {
-                bounded(handler.offset)?;
+                bounded(handler.offset().unwrap_or(0))?;
             }
         }
         bytes.is_empty().then_some(())?;
@@ -295,7 +359,7 @@ impl<'a> CompiledStencil<'a> {
         let mut offset = 0;
         for _ in 0..count {
             let map = take_stack_map(&mut bytes, &mut offset)?;
-            if map.offset >= code_len || map.slots().any(|slot| slot % 4 != 0 || slot >= 1 << 28) {
+            if map.offset >= code_len || map.slots().any(|slot| slot.offset >= FRAME_BYTES_MAX) {
                 return None;
             }
         }
@@ -304,7 +368,11 @@ impl<'a> CompiledStencil<'a> {
         match metadata.unwind_kind {
             UNWIND_NONE if metadata.unwind.is_empty() => {}
             UNWIND_SYSTEMV if metadata.unwind.len() >= 16 => {}
+            UNWIND_CRANELIFT => {}
             _ => return None,
+        }
+        if let Some(debug) = metadata.debug {
+            debug.checked(code_len)?;
         }
         Some(Self { code, metadata })
     }

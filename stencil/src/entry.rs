@@ -8,7 +8,7 @@
 //!  +------+-------+------+-----------+--------+------------+------------+------+----------+
 //! ```
 //!
-//! All integers are little-endian. The checksum covers everything but itself.
+//! The header's integers are little-endian and of fixed width. The checksum covers everything but itself.
 //!
 //! Invariants:
 //! - an entry passes magic, format, length, checksum and key echo, in this
@@ -31,7 +31,7 @@ pub type EntryBytes = Bytes;
 
 /// The version of everything in this file, of [`crate::compiled`]'s tables and
 /// of the stencils' encoding. It is part of the fingerprint.
-pub const FORMAT_VERSION: u16 = 1;
+pub const FORMAT_VERSION: u16 = 2;
 
 const MAGIC: [u8; 4] = *b"STCL";
 const FORMAT_AT: usize = 4;
@@ -110,7 +110,7 @@ pub enum EntryError {
 fn codec() -> impl bincode::config::Config {
     bincode::config::standard()
         .with_little_endian()
-        .with_fixed_int_encoding()
+        .with_variable_int_encoding()
         .with_limit::<ENTRY_BYTES_MAX>()
 }
 
@@ -252,4 +252,38 @@ pub fn open<'a>(key: &CacheKey, bytes: &'a [u8]) -> Result<CompiledStencil<'a>, 
         return Err(malformed());
     }
     CompiledStencil::checked(parts.code, metadata).ok_or_else(malformed)
+}
+
+/// An entry that [`open`] has accepted, with its bytes.
+#[derive(Clone, Debug)]
+pub struct OpenEntry {
+    bytes: EntryBytes,
+}
+
+impl OpenEntry {
+    /// Opens an entry once for many readings.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`].
+    pub fn open(key: &CacheKey, bytes: EntryBytes) -> Result<Self, EntryError> {
+        open(key, &bytes)?;
+        Ok(Self { bytes })
+    }
+
+    /// The entry's bytes.
+    pub fn bytes(&self) -> &EntryBytes {
+        &self.bytes
+    }
+
+    /// The stencil; its tables are not walked again.
+    pub fn stencil(&self) -> CompiledStencil<'_> {
+        let (header, payload) =
+            self.bytes.split_first_chunk::<HEADER_LEN>().expect("an open entry has a header");
+        let code_len = u32::from_le_bytes(field(header, CODE_LEN_AT));
+        let (code, metadata) = payload.split_at(code_len as usize);
+        let (metadata, _) = bincode::borrow_decode_from_slice(metadata, codec())
+            .expect("the metadata of an open entry was decoded before");
+        CompiledStencil { code, metadata }
+    }
 }

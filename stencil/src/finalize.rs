@@ -6,6 +6,20 @@
 use crate::compiled::{CompiledStencil, RelocationTarget};
 use crate::parameters::{ExternalName, FunctionParameters};
 
+/// Whom a function's relocation names in its module.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum FinalTarget {
+    /// A function, or what else has a name of this form.
+    Name(ExternalName),
+    /// One of Cranelift's library calls, by its place in their list.
+    LibCall(u32),
+    /// One of Cranelift's well-known symbols, by its place in their list.
+    KnownSymbol(u32),
+    /// A byte offset in the function itself.
+    FunctionOffset(u32),
+}
+
 /// A relocation of a function in its module: the stencil's, with the name of
 /// whom this function calls there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,7 +31,7 @@ pub struct FinalRelocation {
     /// Added to the target's address.
     pub addend: i64,
     /// Who is named.
-    pub target: ExternalName,
+    pub target: FinalTarget,
 }
 
 /// A compiled stencil bound to one function's parameters.
@@ -68,6 +82,11 @@ pub fn finalize<'a>(
 }
 
 impl<'a> FinalizedFunction<'a> {
+    /// The parameters that the stencil was bound to.
+    pub fn parameters(&self) -> &'a FunctionParameters {
+        self.parameters
+    }
+
     /// The stencil: code, traps and the tables that no parameter changes.
     pub fn stencil(&self) -> &CompiledStencil<'a> {
         &self.stencil
@@ -78,8 +97,13 @@ impl<'a> FinalizedFunction<'a> {
         let callees = &self.parameters.callees;
         self.stencil.relocations().filter_map(|relocation| {
             let target = match relocation.target {
-                RelocationTarget::Callee(callee) => *callees.get(callee.0 as usize)?,
-                RelocationTarget::Fixed(name) => name,
+                RelocationTarget::Callee(callee) => {
+                    FinalTarget::Name(*callees.get(callee.0 as usize)?)
+                }
+                RelocationTarget::Fixed(name) => FinalTarget::Name(name),
+                RelocationTarget::LibCall(number) => FinalTarget::LibCall(number),
+                RelocationTarget::KnownSymbol(number) => FinalTarget::KnownSymbol(number),
+                RelocationTarget::FunctionOffset(offset) => FinalTarget::FunctionOffset(offset),
             };
             Some(FinalRelocation {
                 offset: relocation.offset,

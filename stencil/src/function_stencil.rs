@@ -20,6 +20,8 @@ pub enum StencilKind {
     WasmToArray = 3,
     /// A trampoline by which WebAssembly calls one of the runtime's builtins.
     WasmToBuiltin = 4,
+    /// A function of Cranelift's IR, from any front end.
+    Clif = 5,
 }
 
 /// The canonical bytes of one function; borrowed from the [`StencilWriter`]
@@ -30,7 +32,12 @@ pub struct FunctionStencil<'a> {
     bytes: &'a [u8],
 }
 
-impl FunctionStencil<'_> {
+impl<'a> FunctionStencil<'a> {
+    /// Bytes that a [`StencilWriter`] wrote, kept for later.
+    pub fn of(kind: StencilKind, bytes: &'a [u8]) -> Self {
+        Self { kind, bytes }
+    }
+
     /// The kind of code that this stencil describes.
     pub fn kind(&self) -> StencilKind {
         self.kind
@@ -68,6 +75,11 @@ impl StencilWriter {
     /// The stencil written since the last [`clear`](Self::clear).
     pub fn stencil(&self, kind: StencilKind) -> FunctionStencil<'_> {
         FunctionStencil { kind, bytes: &self.bytes }
+    }
+
+    /// What was written since the last [`clear`](Self::clear).
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
     }
 
     /// One byte.

@@ -11,7 +11,7 @@ pub(crate) fn zigzag(value: i64) -> u64 {
 }
 
 #[inline]
-fn unzigzag(value: u64) -> i64 {
+pub(crate) fn unzigzag(value: u64) -> i64 {
     (value >> 1) as i64 ^ -((value & 1) as i64)
 }
 

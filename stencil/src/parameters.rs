@@ -33,6 +33,20 @@ pub struct FunctionParameters {
     pub callees: Vec<ExternalName>,
     /// Where each operator stands in the input.
     pub source: SourceLocations,
+    /// What only functions of Cranelift's other front ends have.
+    pub clif: ClifParameters,
+}
+
+/// A function's own numbers for what a stencil numbers in order of first use.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ClifParameters {
+    /// The function's own name; none if it has one of Cranelift's test cases'.
+    pub name: Option<ExternalName>,
+    /// The `UserExternalNameRef` of each callee.
+    pub callee_refs: Vec<u32>,
+    /// The `StackSlot` of each of the stencil's stack slots.
+    pub stack_slots: Vec<u32>,
 }
 
 /// Byte offsets in the input of a function's start, its local declarations and

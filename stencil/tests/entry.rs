@@ -3,10 +3,12 @@
 
 use std::path::{Path, PathBuf};
 use stencil::compiled::{
-    RelocationTarget, StencilHandler, StencilRelocation, StencilSource, StencilTrap, Unwind,
+    DebugBuilder, RelocationTarget, StencilDebug, StencilDebugTag, StencilFrameSlot,
+    StencilHandler, StencilPatchableCall, StencilRelocation, StencilSlot, StencilSource,
+    StencilTrap, StencilValueRange, Unwind,
 };
 use stencil::entry::{self, EntryError, HEADER_LEN};
-use stencil::finalize::finalize;
+use stencil::finalize::{FinalTarget, finalize};
 use stencil::{
     CacheKey, CalleeIndex, EntryBytes, ExternalName, FunctionParameters, SourceLocations,
     SourceOrdinal, StencilBuilder,
@@ -14,6 +16,36 @@ use stencil::{
 
 const KEY: CacheKey = CacheKey::from_bytes([0x5a; CacheKey::LEN]);
 const OTHER_KEY: CacheKey = CacheKey::from_bytes([0xa5; CacheKey::LEN]);
+
+const HANDLERS: [StencilHandler; 4] = [
+    StencilHandler::Context(16),
+    StencilHandler::Tag { tag: 1, offset: 99 },
+    StencilHandler::ContextInRegister(3),
+    StencilHandler::Default { offset: 120 },
+];
+const SLOTS: [StencilSlot; 2] =
+    [StencilSlot { ty: 0x77, offset: 8 }, StencilSlot { ty: 0x76, offset: 24 }];
+const RANGES: [StencilValueRange; 2] = [
+    StencilValueRange { start: 3, end: 9, register: Some(8), frame_offset: 0 },
+    StencilValueRange { start: 9, end: 200, register: None, frame_offset: -24 },
+];
+
+fn debug() -> DebugBuilder {
+    let mut debug = DebugBuilder::default();
+    debug.frame_pointer(48);
+    debug.frame_slot(StencilFrameSlot { offset: 0, key: None });
+    debug.frame_slot(StencilFrameSlot { offset: 16, key: Some(u64::MAX) });
+    debug.tags(44, false, &[StencilDebugTag::User(7), StencilDebugTag::StackSlot(1)]);
+    debug.tags(44, true, &[StencilDebugTag::User(8)]);
+    debug.patchable_call(StencilPatchableCall { return_offset: 44, len: 5 });
+    debug.no_op(&[0x90]);
+    debug.no_op(&[0x66, 0x90]);
+    debug.value_label(2, &RANGES);
+    debug.block_start(0);
+    debug.block_start(99);
+    debug.block_edge(0, 99);
+    debug
+}
 
 /// One with something in every table.
 fn full() -> StencilBuilder {
@@ -24,6 +56,9 @@ fn full() -> StencilBuilder {
         (3, RelocationTarget::Callee(CalleeIndex(1))),
         (40, RelocationTarget::Callee(CalleeIndex(0))),
         (150, fixed),
+        (160, RelocationTarget::LibCall(3)),
+        (170, RelocationTarget::KnownSymbol(1)),
+        (180, RelocationTarget::FunctionOffset(64)),
     ] {
         stencil.relocation(StencilRelocation { offset, kind: 2, addend: -4, target });
     }
@@ -32,10 +67,10 @@ fn full() -> StencilBuilder {
     for (offset, ordinal) in [(0, Some(0)), (8, Some(8)), (20, None), (30, Some(3))] {
         stencil.source(StencilSource { offset, ordinal: ordinal.map(SourceOrdinal) });
     }
-    let handler = StencilHandler { tag: 1, context: u32::MAX, offset: 99 };
-    stencil.call_site(44, u32::MAX, &[handler]);
-    stencil.stack_map(44, 64, &[8, 16, 24]);
+    stencil.call_site(44, u32::MAX, &HANDLERS);
+    stencil.stack_map(44, 64, &SLOTS);
     stencil.unwind_systemv(vec![0; 40]);
+    stencil.debug(debug());
     stencil
 }
 
@@ -63,21 +98,44 @@ fn check_full(bytes: &[u8]) {
     assert_eq!((stencil.alignment(), stencil.needs_gc_heap()), (16, true));
     assert_eq!((stencil.callee_count(), stencil.source_count()), (2, 9));
     let relocations: Vec<_> = stencil.relocations().map(|r| (r.offset, r.kind, r.addend)).collect();
-    assert_eq!(relocations, [(3, 2, -4), (40, 2, -4), (150, 2, -4)]);
+    assert_eq!(relocations, [3, 40, 150, 160, 170, 180].map(|offset| (offset, 2, -4)));
     let traps: Vec<_> = stencil.traps().map(|trap| (trap.offset, trap.code)).collect();
     assert_eq!(traps, [(10, 1), (11, 200)]);
     let sites: Vec<_> = stencil.call_sites().collect();
-    assert_eq!((sites.len(), sites[0].handlers().count()), (1, 1));
-    let maps: Vec<Vec<u32>> = stencil.stack_maps().map(|map| map.slots().collect()).collect();
-    assert_eq!(maps, [[8, 16, 24]]);
+    assert_eq!(sites.len(), 1);
+    assert_eq!(sites[0].handlers().collect::<Vec<_>>(), HANDLERS);
+    let maps: Vec<Vec<_>> = stencil.stack_maps().map(|map| map.slots().collect()).collect();
+    assert_eq!(maps, [SLOTS]);
     assert_eq!(stencil.unwind(), Unwind::SystemV(&[0; 40]));
+    check_debug(&stencil.debug().unwrap());
 
     let parameters = parameters();
     let function = finalize(stencil, &parameters).unwrap();
-    let targets: Vec<_> = function.relocations().map(|r| r.target.index).collect();
-    assert_eq!(targets, [11, 10, 70_000]);
+    let targets: Vec<_> = function.relocations().map(|r| r.target).collect();
+    let name = |namespace, index| FinalTarget::Name(ExternalName { namespace, index });
+    let others =
+        [FinalTarget::LibCall(3), FinalTarget::KnownSymbol(1), FinalTarget::FunctionOffset(64)];
+    assert_eq!(targets[..3], [name(1, 11), name(1, 10), name(7, 70_000)]);
+    assert_eq!(targets[3..], others);
     let sources: Vec<_> = function.sources(&mut Vec::new()).collect();
     assert_eq!(sources, [(0, Some(1000)), (8, Some(1303)), (20, None), (30, Some(1004))]);
+}
+
+#[track_caller]
+fn check_debug(debug: &StencilDebug<'_>) {
+    assert_eq!(debug.frame_pointer(), Some(48));
+    let slots: Vec<_> = debug.frame_slots().map(|slot| (slot.offset, slot.key)).collect();
+    assert_eq!(slots, [(0, None), (16, Some(u64::MAX))]);
+    let tags: Vec<_> = debug.tags().map(|list| (list.starts, list.tags().count())).collect();
+    assert_eq!(tags, [(false, 2), (true, 1)]);
+    let calls: Vec<_> =
+        debug.patchable_calls().map(|call| (call.return_offset, call.len)).collect();
+    assert_eq!(calls, [(44, 5)]);
+    assert_eq!(debug.no_ops().map(<[u8]>::len).collect::<Vec<_>>(), [1, 2]);
+    let labels: Vec<Vec<_>> = debug.value_labels().map(|label| label.ranges().collect()).collect();
+    assert_eq!(labels, [RANGES.to_vec()]);
+    assert_eq!(debug.block_starts().collect::<Vec<_>>(), [0, 99]);
+    assert_eq!(debug.block_edges().collect::<Vec<_>>(), [(0, 99)]);
 }
 
 #[test]
@@ -179,6 +237,16 @@ fn read_all(stencil: &stencil::CompiledStencil<'_>) {
     }
     stencil.call_sites().for_each(|site| assert!(site.handlers().count() < 1000));
     stencil.stack_maps().for_each(|map| assert_eq!(map.slots().count(), map.slot_count() as usize));
+    if let Some(debug) = stencil.debug() {
+        debug.tags().for_each(|list| assert!(list.tags().count() < 1000));
+        debug.value_labels().for_each(|label| assert!(label.ranges().count() < 1000));
+        let rows = debug.frame_slots().count()
+            + debug.patchable_calls().count()
+            + debug.no_ops().count()
+            + debug.block_starts().count()
+            + debug.block_edges().count();
+        assert!(rows < 1000);
+    }
     assert!(size == 200);
 }
 
@@ -196,8 +264,14 @@ fn frozen(name: &str) -> PathBuf {
 
 /// What was sealed when this format was new is opened, and made, as it was then.
 #[test]
-fn the_frozen_entry_of_format_1_is_read_and_written() {
-    let bytes = std::fs::read(frozen("format-1.entry")).unwrap();
+fn the_frozen_entry_of_format_2_is_read_and_written() {
+    let bytes = std::fs::read(frozen("format-2.entry")).unwrap();
     check_full(&bytes);
     assert!(bytes == sealed(), "the same stencil makes other bytes than it did");
+}
+
+#[test]
+fn the_frozen_entry_of_format_1_is_of_another_version() {
+    let bytes = std::fs::read(frozen("format-1.entry")).unwrap();
+    assert_eq!(entry::open(&KEY, &bytes).unwrap_err(), EntryError::Version { got: 1 });
 }

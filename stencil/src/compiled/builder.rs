@@ -1,9 +1,12 @@
 //! A compiled function -> the tables of its entry.
 
-use super::rows::TARGET_FIXED;
+use super::rows::{
+    HANDLER_CONTEXT, HANDLER_CONTEXT_IN_REGISTER, HANDLER_DEFAULT, HANDLER_TAG, TARGET_CALLEE,
+    TARGET_FIXED, TARGET_FUNCTION_OFFSET, TARGET_KNOWN_SYMBOL, TARGET_LIB_CALL,
+};
 use super::{
-    Metadata, RelocationTarget, StencilHandler, StencilRelocation, StencilSource, StencilTrap,
-    Table, UNWIND_NONE, UNWIND_SYSTEMV,
+    DebugBuilder, Metadata, RelocationTarget, StencilHandler, StencilRelocation, StencilSlot,
+    StencilSource, StencilTrap, Table, UNWIND_CRANELIFT, UNWIND_NONE, UNWIND_SYSTEMV,
 };
 use crate::packed::{put_sleb, put_uleb};
 use crate::parameters::{CalleeIndex, SourceOrdinal};
@@ -24,10 +27,11 @@ pub struct StencilBuilder {
     stack_maps: Rows,
     unwind_kind: u8,
     unwind: Vec<u8>,
+    debug: Option<DebugBuilder>,
 }
 
 #[derive(Clone, Debug, Default)]
-struct Rows {
+pub(super) struct Rows {
     count: u32,
     last_offset: u32,
     bytes: Vec<u8>,
@@ -43,13 +47,19 @@ impl Rows {
         u64::from(step)
     }
 
-    fn row(&mut self, offset: u32) -> &mut Vec<u8> {
+    pub(super) fn row(&mut self, offset: u32) -> &mut Vec<u8> {
         let step = self.step(offset);
         put_uleb(&mut self.bytes, step);
         &mut self.bytes
     }
 
-    fn table(&self) -> Table<'_> {
+    /// The next row of a table that is not in order of offsets.
+    pub(super) fn next(&mut self) -> &mut Vec<u8> {
+        self.count += 1;
+        &mut self.bytes
+    }
+
+    pub(super) fn table(&self) -> Table<'_> {
         Table { count: self.count, bytes: &self.bytes }
     }
 }
@@ -72,6 +82,7 @@ impl StencilBuilder {
             stack_maps: Rows::default(),
             unwind_kind: UNWIND_NONE,
             unwind: Vec::new(),
+            debug: None,
         }
     }
 
@@ -91,7 +102,21 @@ impl StencilBuilder {
                 put_uleb(row, u64::from(name.namespace));
                 put_uleb(row, u64::from(name.index));
             }
-            RelocationTarget::Callee(CalleeIndex(callee)) => put_uleb(row, u64::from(callee) + 1),
+            RelocationTarget::LibCall(number) => {
+                put_uleb(row, TARGET_LIB_CALL);
+                put_uleb(row, u64::from(number));
+            }
+            RelocationTarget::KnownSymbol(number) => {
+                put_uleb(row, TARGET_KNOWN_SYMBOL);
+                put_uleb(row, u64::from(number));
+            }
+            RelocationTarget::FunctionOffset(offset) => {
+                put_uleb(row, TARGET_FUNCTION_OFFSET);
+                put_uleb(row, u64::from(offset));
+            }
+            RelocationTarget::Callee(CalleeIndex(callee)) => {
+                put_uleb(row, u64::from(callee) + TARGET_CALLEE);
+            }
         }
     }
 
@@ -111,7 +136,7 @@ impl StencilBuilder {
         }
     }
 
-    /// Adds a call that has handlers; `u32::MAX` for no frame offset.
+    /// Adds a call that the unwinder has to know; `u32::MAX` for no frame offset.
     pub fn call_site(
         &mut self,
         return_offset: u32,
@@ -122,19 +147,35 @@ impl StencilBuilder {
         put_uleb(row, u64::from(frame_offset));
         put_uleb(row, handlers.len() as u64);
         for handler in handlers {
-            put_uleb(row, u64::from(handler.tag));
-            put_uleb(row, u64::from(handler.context));
-            put_uleb(row, u64::from(handler.offset));
+            match *handler {
+                StencilHandler::Tag { tag, offset } => {
+                    row.push(HANDLER_TAG);
+                    put_uleb(row, u64::from(tag));
+                    put_uleb(row, u64::from(offset));
+                }
+                StencilHandler::Default { offset } => {
+                    row.push(HANDLER_DEFAULT);
+                    put_uleb(row, u64::from(offset));
+                }
+                StencilHandler::Context(offset) => {
+                    row.push(HANDLER_CONTEXT);
+                    put_uleb(row, u64::from(offset));
+                }
+                StencilHandler::ContextInRegister(register) => {
+                    row.extend([HANDLER_CONTEXT_IN_REGISTER, register]);
+                }
+            }
         }
     }
 
-    /// Adds a stack map; the slots are stack-pointer offsets in bytes.
-    pub fn stack_map(&mut self, offset: u32, frame_size: u32, slots: &[u32]) {
+    /// Adds a stack map.
+    pub fn stack_map(&mut self, offset: u32, frame_size: u32, slots: &[StencilSlot]) {
         let row = self.stack_maps.row(offset);
         put_uleb(row, u64::from(frame_size));
         put_uleb(row, slots.len() as u64);
         for slot in slots {
-            put_uleb(row, u64::from(*slot));
+            put_uleb(row, u64::from(slot.ty));
+            put_uleb(row, u64::from(slot.offset));
         }
     }
 
@@ -143,6 +184,18 @@ impl StencilBuilder {
     pub fn unwind_systemv(&mut self, frame_description: Vec<u8>) {
         self.unwind_kind = UNWIND_SYSTEMV;
         self.unwind = frame_description;
+    }
+
+    /// Gives the function Cranelift's own description of its frame; see
+    /// [`Unwind::Cranelift`](super::Unwind::Cranelift).
+    pub fn unwind_cranelift(&mut self, description: Vec<u8>) {
+        self.unwind_kind = UNWIND_CRANELIFT;
+        self.unwind = description;
+    }
+
+    /// Gives the function tables for debuggers and instrumentation.
+    pub fn debug(&mut self, debug: DebugBuilder) {
+        self.debug = Some(debug);
     }
 
     pub(crate) fn metadata(&self) -> Metadata<'_> {
@@ -158,6 +211,7 @@ impl StencilBuilder {
             stack_maps: self.stack_maps.table(),
             unwind_kind: self.unwind_kind,
             unwind: &self.unwind,
+            debug: self.debug.as_ref().map(DebugBuilder::tables),
         }
     }
 }

@@ -5,19 +5,24 @@
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing))]
 
 use super::{
-    RelocationTarget, StencilCallSite, StencilHandler, StencilRelocation, StencilSource,
-    StencilStackMap, StencilTrap, Table,
+    RelocationTarget, StencilCallSite, StencilHandler, StencilRelocation, StencilSlot,
+    StencilSource, StencilStackMap, StencilTrap, Table,
 };
 use crate::packed::{take_sleb, take_u8, take_uleb, take_uleb32};
 use crate::parameters::{CalleeIndex, ExternalName, SourceOrdinal};
 
-fn step(bytes: &mut &[u8], offset: &mut u32) -> Option<u32> {
+#[inline]
+pub(super) fn step(bytes: &mut &[u8], offset: &mut u32) -> Option<u32> {
     *offset = offset.checked_add(take_uleb32(bytes)?)?;
     Some(*offset)
 }
 
-/// In the place of a callee's ordinal, which is kept plus one.
+/// In the place of a callee's ordinal, which is kept plus [`TARGET_CALLEE`].
 pub(super) const TARGET_FIXED: u64 = 0;
+pub(super) const TARGET_LIB_CALL: u64 = 1;
+pub(super) const TARGET_KNOWN_SYMBOL: u64 = 2;
+pub(super) const TARGET_FUNCTION_OFFSET: u64 = 3;
+pub(super) const TARGET_CALLEE: u64 = 4;
 
 pub(super) fn take_relocation(bytes: &mut &[u8], offset: &mut u32) -> Option<StencilRelocation> {
     Some(StencilRelocation {
@@ -29,7 +34,13 @@ pub(super) fn take_relocation(bytes: &mut &[u8], offset: &mut u32) -> Option<Ste
                 namespace: take_uleb32(bytes)?,
                 index: take_uleb32(bytes)?,
             }),
-            callee => RelocationTarget::Callee(CalleeIndex(u32::try_from(callee - 1).ok()?)),
+            TARGET_LIB_CALL => RelocationTarget::LibCall(take_uleb32(bytes)?),
+            TARGET_KNOWN_SYMBOL => RelocationTarget::KnownSymbol(take_uleb32(bytes)?),
+            TARGET_FUNCTION_OFFSET => RelocationTarget::FunctionOffset(take_uleb32(bytes)?),
+            callee => {
+                let callee = callee.checked_sub(TARGET_CALLEE)?;
+                RelocationTarget::Callee(CalleeIndex(u32::try_from(callee).ok()?))
+            }
         },
     })
 }
@@ -56,15 +67,29 @@ pub(super) fn take_source(
 }
 
 pub(super) fn take_handler(bytes: &mut &[u8]) -> Option<StencilHandler> {
-    Some(StencilHandler {
-        tag: take_uleb32(bytes)?,
-        context: take_uleb32(bytes)?,
-        offset: take_uleb32(bytes)?,
+    Some(match take_u8(bytes)? {
+        HANDLER_TAG => {
+            StencilHandler::Tag { tag: take_uleb32(bytes)?, offset: take_uleb32(bytes)? }
+        }
+        HANDLER_DEFAULT => StencilHandler::Default { offset: take_uleb32(bytes)? },
+        HANDLER_CONTEXT => StencilHandler::Context(take_uleb32(bytes)?),
+        HANDLER_CONTEXT_IN_REGISTER => StencilHandler::ContextInRegister(take_u8(bytes)?),
+        _ => return None,
     })
 }
 
+pub(super) const HANDLER_TAG: u8 = 0;
+pub(super) const HANDLER_DEFAULT: u8 = 1;
+pub(super) const HANDLER_CONTEXT: u8 = 2;
+pub(super) const HANDLER_CONTEXT_IN_REGISTER: u8 = 3;
+
+pub(super) fn take_slot(bytes: &mut &[u8]) -> Option<StencilSlot> {
+    let ty = u16::try_from(take_uleb(bytes)?).ok()?;
+    Some(StencilSlot { ty, offset: take_uleb32(bytes)? })
+}
+
 /// A count and that many items, each read once to find the end.
-fn take_table<'a, T>(
+pub(super) fn take_table<'a, T>(
     bytes: &mut &'a [u8],
     mut take: impl FnMut(&mut &'a [u8]) -> Option<T>,
 ) -> Option<Table<'a>> {
@@ -95,6 +120,6 @@ pub(super) fn take_stack_map<'a>(
     Some(StencilStackMap {
         offset: step(bytes, offset)?,
         frame_size: take_uleb32(bytes)?,
-        slots: take_table(bytes, take_uleb32)?,
+        slots: take_table(bytes, take_slot)?,
     })
 }

@@ -6,8 +6,9 @@ use crate::pieces::{Piece, external_name, is_fixed};
 use cranelift_codegen::binemit::Reloc;
 use cranelift_codegen::{ExceptionContextLoc, FinalizedMachExceptionHandler};
 use std::any::Any;
+use stencil::clif::reloc_number;
 use stencil::compiled::{
-    RelocationTarget, StencilHandler, StencilRelocation, StencilSource, StencilTrap,
+    RelocationTarget, StencilHandler, StencilRelocation, StencilSlot, StencilSource, StencilTrap,
 };
 use stencil::{CalleeIndex, FunctionParameters, SourceOrdinal, StencilBuilder};
 use wasmtime_internal_cranelift::CompiledFunction;
@@ -47,7 +48,7 @@ impl CaptureError {
     }
 }
 
-/// The kinds of relocation between functions, by the number that entries hold.
+/// The kinds of relocation between functions of a module.
 const RELOCS: &[Reloc] = &[
     Reloc::X86CallPCRel4,
     Reloc::Arm64Call,
@@ -56,9 +57,9 @@ const RELOCS: &[Reloc] = &[
     Reloc::S390xPCRel32Dbl,
 ];
 
-/// The kind of relocation behind a number in an entry.
+/// The kind of relocation behind a number in an entry, if a module can have it.
 pub(crate) fn reloc_of(kind: u8) -> Option<Reloc> {
-    RELOCS.get(usize::from(kind)).copied()
+    stencil::clif::reloc_of(kind).filter(|reloc| RELOCS.contains(reloc))
 }
 
 /// Turns a compiled function into a stencil for functions with the same
@@ -106,10 +107,10 @@ fn relocations(
             None if piece.cache_key.is_none() => RelocationTarget::Fixed(name),
             None => return Err(CaptureError::Callee),
         };
-        let kind = RELOCS.iter().position(|reloc| *reloc == relocation.reloc);
+        let kind = reloc_number(relocation.reloc).filter(|_| RELOCS.contains(&relocation.reloc));
         stencil.relocation(StencilRelocation {
             offset: relocation.offset,
-            kind: kind.ok_or(CaptureError::Relocation)? as u8,
+            kind: kind.ok_or(CaptureError::Relocation)?,
             addend: relocation.addend,
             target,
         });
@@ -146,30 +147,30 @@ fn sources(
     Ok(())
 }
 
-/// The calls with handlers, as `ExceptionTableBuilder::add_func` keeps them: the
-/// context in force is repeated with each handler.
+/// The calls with handlers.
 fn call_sites(
     stencil: &mut StencilBuilder,
     function: &CompiledFunction,
 ) -> Result<(), CaptureError> {
     for site in function.buffer.call_sites() {
-        let mut context = u32::MAX;
         let mut handlers = Vec::new();
         for handler in site.exception_handlers {
-            let (tag, offset) = match handler {
-                FinalizedMachExceptionHandler::Tag(tag, offset) => (tag.as_u32(), *offset),
-                FinalizedMachExceptionHandler::Default(offset) => (u32::MAX, *offset),
+            handlers.push(match handler {
+                FinalizedMachExceptionHandler::Tag(tag, offset) => {
+                    StencilHandler::Tag { tag: tag.as_u32(), offset: *offset }
+                }
+                FinalizedMachExceptionHandler::Default(offset) => {
+                    StencilHandler::Default { offset: *offset }
+                }
                 FinalizedMachExceptionHandler::Context(ExceptionContextLoc::SPOffset(offset)) => {
-                    context = *offset;
-                    continue;
+                    StencilHandler::Context(*offset)
                 }
                 FinalizedMachExceptionHandler::Context(ExceptionContextLoc::GPR(_)) => {
                     return Err(CaptureError::Context);
                 }
-            };
-            handlers.push(StencilHandler { tag, context, offset });
+            });
         }
-        if !handlers.is_empty() {
+        if handlers.iter().any(|handler| !matches!(handler, StencilHandler::Context(_))) {
             let frame_offset = site.frame_offset.unwrap_or(u32::MAX);
             stencil.call_site(site.ret_addr, frame_offset, &handlers);
         }
@@ -179,7 +180,10 @@ fn call_sites(
 
 fn stack_maps(stencil: &mut StencilBuilder, function: &CompiledFunction) {
     for (offset, frame_size, map) in function.buffer.user_stack_maps() {
-        let slots: Vec<u32> = map.entries().map(|(_, slot)| slot).collect();
+        let slots: Vec<StencilSlot> = map
+            .entries()
+            .map(|(ty, offset)| StencilSlot { ty: ty.index() as u16, offset })
+            .collect();
         if !slots.is_empty() {
             stencil.stack_map(*offset, *frame_size, &slots);
         }

@@ -10,7 +10,7 @@ use crate::lookup::Slots;
 use crate::pieces::{external_name, is_fixed};
 use cranelift_codegen::binemit::Reloc;
 use std::collections::HashSet;
-use stencil::compiled::{RelocationTarget, StencilRelocation};
+use stencil::compiled::{RelocationTarget, StencilHandler, StencilRelocation, Unwind};
 use stencil::{CompiledStencil, ExternalName};
 use target_lexicon::Architecture;
 
@@ -58,8 +58,17 @@ impl Linkability {
     }
 
     /// Whether all of a stencil's relocations are calls of functions that the
-    /// artifact can have.
+    /// artifact can have, and its tables such as the artifact's sections hold.
     pub(crate) fn of(&self, stencil: &CompiledStencil<'_>) -> bool {
+        let in_register =
+            |handler: StencilHandler| matches!(handler, StencilHandler::ContextInRegister(_));
+        !stencil.call_sites().any(|site| site.handlers().any(in_register))
+            && !stencil.stack_maps().any(|map| map.slots().any(|slot| slot.offset % 4 != 0))
+            && !matches!(stencil.unwind(), Unwind::Cranelift(_))
+            && self.relocations_of(stencil)
+    }
+
+    fn relocations_of(&self, stencil: &CompiledStencil<'_>) -> bool {
         stencil.relocations().all(|relocation| {
             let is_call = match self.call {
                 Some(call) => call.is(&relocation),

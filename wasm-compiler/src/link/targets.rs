@@ -4,6 +4,7 @@ use super::LinkedFunction;
 use crate::pieces::external_name;
 use std::collections::HashMap;
 use stencil::ExternalName;
+use stencil::finalize::FinalTarget;
 
 /// The functions of one namespace, which lie beside one another.
 #[derive(Clone, Copy)]
@@ -33,6 +34,15 @@ impl Targets {
             indices.push(index);
         }
         Self { namespaces, indices }
+    }
+
+    /// The position of a relocation's target, if it is a function of the artifact.
+    #[inline]
+    pub(super) fn target(&self, target: FinalTarget) -> Option<usize> {
+        match target {
+            FinalTarget::Name(name) => self.position(name),
+            _ => None,
+        }
     }
 
     /// The position of a function, if it is a part of the artifact.

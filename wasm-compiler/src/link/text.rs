@@ -119,7 +119,7 @@ fn patch_calls(
             return Err(unresolved(function, "a relocation is not a call"));
         }
         let target = targets
-            .position(relocation.target)
+            .target(relocation.target)
             .ok_or_else(|| unresolved(function, "a callee is not a part of the artifact"))?;
         let at = relocation.offset as usize;
         let field = code
@@ -150,7 +150,7 @@ fn with_section_builder(
         let start = builder.append(true, stencil.code(), stencil.alignment(), &mut control);
         for relocation in function.function.relocations() {
             let target = targets
-                .position(relocation.target)
+                .target(relocation.target)
                 .ok_or_else(|| unresolved(function, "a callee is not a part of the artifact"))?;
             let offset = start + u64::from(relocation.offset);
             let resolved = reloc_of(relocation.kind)

@@ -1,0 +1,429 @@
+//! Blocks and instructions, in layout order -> bytes.
+//!
+//! ```text
+//! number of blocks, then each: parameters << 1 | cold, types, instructions, 0
+//! an instruction: opcode, marks, [results], [location], [controlling type], result types,
+//!                 operands, [debug tags], [stack map]
+//! ```
+//!
+//! Values are written as their distance from the next one to be defined.
+
+use super::Uncacheable;
+use super::entities::Entities;
+use super::sources::{Source, Sources};
+use crate::clif::{
+    MARK_DEBUG_TAGS, MARK_SOURCE_EARLIER, MARK_SOURCE_NEW, MARK_STACK_MAP, RESULTS_MANY,
+    RESULTS_SHIFT,
+};
+use crate::function_stencil::StencilWriter;
+use cranelift_codegen::entity::EntityRef;
+use cranelift_codegen::ir::{
+    self, BlockArg, BlockCall, DebugTag, ExceptionTableItem, Inst, InstructionData,
+    UserStackMapEntry, Value,
+};
+
+type Written = Result<(), Uncacheable>;
+
+/// Writes the body; gives the first use of each entity its number.
+pub(super) fn write(
+    stencil: &mut StencilWriter,
+    entities: &mut Entities,
+    sources: &mut Sources,
+    function: &ir::Function,
+) -> Written {
+    number_definitions(entities, function);
+    let blocks = function.layout.blocks().count();
+    stencil.uleb(blocks as u64);
+    let has_tags = !function.debug_tags.is_empty();
+    let mut body = Body { stencil, entities, sources, function, has_tags, next_value: 0 };
+    for block in function.layout.blocks() {
+        body.block(block)?;
+    }
+    Ok(())
+}
+
+/// Numbers what the layout defines, so that a use may come before it.
+fn number_definitions(entities: &mut Entities, function: &ir::Function) {
+    let dfg = &function.dfg;
+    let mut number = 0;
+    for (order, block) in function.layout.blocks().enumerate() {
+        entities.blocks.set(block.index(), order as u32);
+        for value in dfg.block_params(block) {
+            entities.values.set(value.index(), number);
+            number += 1;
+        }
+        for inst in function.layout.block_insts(block) {
+            for value in dfg.inst_results(inst) {
+                entities.values.set(value.index(), number);
+                number += 1;
+            }
+        }
+    }
+}
+
+struct Body<'a> {
+    stencil: &'a mut StencilWriter,
+    entities: &'a mut Entities,
+    sources: &'a mut Sources,
+    function: &'a ir::Function,
+    has_tags: bool,
+    next_value: u32,
+}
+
+impl Body<'_> {
+    fn block(&mut self, block: ir::Block) -> Written {
+        let function = self.function;
+        let params = function.dfg.block_params(block);
+        let cold = function.layout.is_cold(block);
+        self.stencil.uleb((params.len() as u64) << 1 | u64::from(cold));
+        for param in params {
+            self.stencil.uleb(function.dfg.value_type(*param).index() as u64);
+        }
+        self.next_value += params.len() as u32;
+        for inst in function.layout.block_insts(block) {
+            self.instruction(inst)?;
+        }
+        self.stencil.u8(0);
+        Ok(())
+    }
+
+    fn instruction(&mut self, inst: Inst) -> Written {
+        let dfg = &self.function.dfg;
+        let data = &dfg.insts[inst];
+        let opcode = data.opcode();
+        if opcode.format() != ir::instructions::InstructionFormat::from(data) {
+            return Err(Uncacheable::Format);
+        }
+        let results = dfg.inst_results(inst);
+        let (source, earlier) = match self.sources.next(self.function.srclocs[inst]) {
+            Source::Same => (0, None),
+            Source::New => (MARK_SOURCE_NEW, None),
+            Source::Earlier(ordinal) => (MARK_SOURCE_EARLIER, Some(ordinal)),
+        };
+        let tags = if self.has_tags { self.function.debug_tags.get(inst) } else { &[] };
+        let stack_map = dfg.user_stack_map_entries(inst).unwrap_or(&[]);
+        let few = results.len().min(usize::from(RESULTS_MANY)) as u8;
+        self.stencil.u8(opcode as u8);
+        self.stencil.u8(source
+            | if tags.is_empty() { 0 } else { MARK_DEBUG_TAGS }
+            | if stack_map.is_empty() { 0 } else { MARK_STACK_MAP }
+            | few << RESULTS_SHIFT);
+        if few == RESULTS_MANY {
+            self.stencil.uleb(results.len() as u64);
+        }
+        if let Some(ordinal) = earlier {
+            self.stencil.uleb(u64::from(ordinal));
+        }
+        let constraints = opcode.constraints();
+        if constraints.is_polymorphic() {
+            if !constraints.requires_typevar_operand() && results.is_empty() {
+                return Err(Uncacheable::Format);
+            }
+            self.stencil.uleb(dfg.ctrl_typevar(inst).index() as u64);
+        }
+        for result in results {
+            self.stencil.uleb(dfg.value_type(*result).index() as u64);
+        }
+        self.operands(data)?;
+        if !tags.is_empty() {
+            self.tags(tags)?;
+        }
+        if !stack_map.is_empty() {
+            self.stack_map(stack_map)?;
+        }
+        self.next_value += results.len() as u32;
+        Ok(())
+    }
+
+    fn tags(&mut self, tags: &[DebugTag]) -> Written {
+        self.stencil.uleb(tags.len() as u64);
+        for tag in tags {
+            match tag {
+                DebugTag::User(value) => self.stencil.uleb(u64::from(*value) << 1),
+                DebugTag::StackSlot(slot) => {
+                    let slot = self.entities.stack_slot(self.function, *slot)?;
+                    self.stencil.uleb(u64::from(slot) << 1 | 1);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn stack_map(&mut self, entries: &[UserStackMapEntry]) -> Written {
+        self.stencil.uleb(entries.len() as u64);
+        for UserStackMapEntry { ty, slot, offset } in entries {
+            let slot = self.entities.stack_slot(self.function, *slot)?;
+            self.stencil.uleb(ty.index() as u64);
+            self.stencil.uleb(u64::from(slot));
+            self.stencil.uleb(u64::from(*offset));
+        }
+        Ok(())
+    }
+
+    /// A value: what it is an alias of, if it is one.
+    fn value_number(&mut self, value: Value) -> Result<u32, Uncacheable> {
+        if let Some(number) = self.entities.values.get(value.index()) {
+            return Ok(number);
+        }
+        let dfg = &self.function.dfg;
+        let mut original = value;
+        for _ in 0..dfg.num_values() {
+            if !dfg.value_is_valid(original) || !dfg.value_is_alias(original) {
+                break;
+            }
+            // An alias refers to another value until its end.
+            let Some(next) = dfg.value_alias_dest_for_serialization(original) else { break };
+            original = next;
+            if let Some(number) = self.entities.values.get(original.index()) {
+                self.entities.values.set(value.index(), number);
+                return Ok(number);
+            }
+        }
+        Err(Uncacheable::Undefined)
+    }
+
+    #[inline]
+    fn value(&mut self, value: Value) -> Written {
+        let number = self.value_number(value)?;
+        self.stencil.sleb(i64::from(self.next_value) - i64::from(number));
+        Ok(())
+    }
+
+    fn values(&mut self, values: &[Value]) -> Written {
+        values.iter().try_for_each(|value| self.value(*value))
+    }
+
+    fn list(&mut self, list: &ir::ValueList) -> Written {
+        let values = list.as_slice(&self.function.dfg.value_lists);
+        self.stencil.uleb(values.len() as u64);
+        self.values(values)
+    }
+
+    fn block_number(&mut self, block: ir::Block) -> Written {
+        let number = self.entities.blocks.get(block.index()).ok_or(Uncacheable::Undefined)?;
+        self.stencil.uleb(u64::from(number));
+        Ok(())
+    }
+
+    fn block_call(&mut self, call: &BlockCall) -> Written {
+        let pool = &self.function.dfg.value_lists;
+        self.block_number(call.block(pool))?;
+        self.stencil.uleb(call.len(pool) as u64);
+        for arg in call.args(pool) {
+            match arg {
+                BlockArg::Value(value) => {
+                    let number = self.value_number(value)?;
+                    let distance = i64::from(self.next_value) - i64::from(number);
+                    self.stencil.uleb(crate::packed::zigzag(distance) * 3);
+                }
+                BlockArg::TryCallRet(index) => self.stencil.uleb(u64::from(index) * 3 + 1),
+                BlockArg::TryCallExn(index) => self.stencil.uleb(u64::from(index) * 3 + 2),
+            }
+        }
+        Ok(())
+    }
+
+    fn mem_flags(&mut self, flags: ir::MemFlags) -> Written {
+        let number = self.entities.mem_flags(self.function, flags)?;
+        self.stencil.uleb(u64::from(number));
+        Ok(())
+    }
+
+    fn function_ref(&mut self, function: ir::FuncRef) -> Written {
+        let number = self.entities.function(self.function, function)?;
+        self.stencil.uleb(u64::from(number));
+        Ok(())
+    }
+
+    fn signature(&mut self, signature: ir::SigRef) -> Written {
+        let number = self.entities.signature(self.function, signature)?;
+        self.stencil.uleb(u64::from(number));
+        Ok(())
+    }
+
+    fn jump_table(&mut self, table: ir::JumpTable) -> Written {
+        let table = self.function.dfg.jump_tables.get(table).ok_or(Uncacheable::Undefined)?;
+        let calls = table.all_branches();
+        self.stencil.uleb(calls.len() as u64);
+        calls.iter().try_for_each(|call| self.block_call(call))
+    }
+
+    fn exception_table(&mut self, table: ir::ExceptionTable) -> Written {
+        let tables = &self.function.dfg.exception_tables;
+        let table = tables.get(table).ok_or(Uncacheable::Undefined)?;
+        if table.all_branches().is_empty() {
+            return Err(Uncacheable::Undefined);
+        }
+        self.signature(table.signature())?;
+        self.block_call(table.normal_return())?;
+        self.stencil.uleb(table.items().count() as u64);
+        for item in table.items() {
+            match item {
+                ExceptionTableItem::Tag(tag, call) => {
+                    self.stencil.u8(0);
+                    self.stencil.uleb(u64::from(tag.as_u32()));
+                    self.block_call(&call)?;
+                }
+                ExceptionTableItem::Default(call) => {
+                    self.stencil.u8(1);
+                    self.block_call(&call)?;
+                }
+                ExceptionTableItem::Context(value) => {
+                    self.stencil.u8(2);
+                    self.value(value)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Every field of every format, by name: an addition does not build until
+    /// it has its place here and in `restore`.
+    fn operands(&mut self, data: &InstructionData) -> Written {
+        match data {
+            InstructionData::NullAry { opcode: _ } => {}
+            InstructionData::Unary { opcode: _, arg } => self.value(*arg)?,
+            InstructionData::Binary { opcode: _, args } => self.values(args)?,
+            InstructionData::Ternary { opcode: _, args } => self.values(args)?,
+            InstructionData::MultiAry { opcode: _, args } => self.list(args)?,
+            InstructionData::BinaryImm8 { opcode: _, arg, imm } => {
+                self.value(*arg)?;
+                self.stencil.u8(*imm);
+            }
+            InstructionData::TernaryImm8 { opcode: _, args, imm } => {
+                self.values(args)?;
+                self.stencil.u8(*imm);
+            }
+            InstructionData::UnaryImm { opcode: _, imm } => self.stencil.sleb(imm.bits()),
+            InstructionData::UnaryIeee16 { opcode: _, imm } => {
+                self.stencil.raw(&imm.bits().to_le_bytes());
+            }
+            InstructionData::UnaryIeee32 { opcode: _, imm } => self.stencil.u32(imm.bits()),
+            InstructionData::UnaryIeee64 { opcode: _, imm } => self.stencil.u64(imm.bits()),
+            InstructionData::UnaryConst { opcode: _, constant_handle } => {
+                let number = self.entities.constant(self.function, *constant_handle)?;
+                self.stencil.uleb(u64::from(number));
+            }
+            InstructionData::UnaryGlobalValue { opcode: _, global_value } => {
+                let number = self.entities.global_value(self.function, *global_value)?;
+                self.stencil.uleb(u64::from(number));
+            }
+            InstructionData::Shuffle { opcode: _, args, imm } => {
+                self.values(args)?;
+                let number = self.entities.immediate(self.function, *imm)?;
+                self.stencil.uleb(u64::from(number));
+            }
+            InstructionData::IntCompare { opcode: _, args, cond } => {
+                self.values(args)?;
+                self.stencil.u8(*cond as u8);
+            }
+            InstructionData::FloatCompare { opcode: _, args, cond } => {
+                self.values(args)?;
+                self.stencil.u8(*cond as u8);
+            }
+            InstructionData::IntAddTrap { opcode: _, args, code } => {
+                self.values(args)?;
+                self.stencil.u8(code.as_raw().get());
+            }
+            InstructionData::CondTrap { opcode: _, arg, code } => {
+                self.value(*arg)?;
+                self.stencil.u8(code.as_raw().get());
+            }
+            InstructionData::Trap { opcode: _, code } => self.stencil.u8(code.as_raw().get()),
+            _ => return self.wide_operands(data),
+        }
+        Ok(())
+    }
+
+    /// The formats that refer to memory, blocks or functions.
+    fn wide_operands(&mut self, data: &InstructionData) -> Written {
+        match data {
+            InstructionData::Load { opcode: _, arg, flags, offset } => {
+                self.value(*arg)?;
+                self.mem_flags(*flags)?;
+                self.stencil.sleb(i64::from(*offset));
+            }
+            InstructionData::Store { opcode: _, args, flags, offset } => {
+                self.values(args)?;
+                self.mem_flags(*flags)?;
+                self.stencil.sleb(i64::from(*offset));
+            }
+            InstructionData::LoadNoOffset { opcode: _, arg, flags } => {
+                self.value(*arg)?;
+                self.mem_flags(*flags)?;
+            }
+            InstructionData::StoreNoOffset { opcode: _, args, flags } => {
+                self.values(args)?;
+                self.mem_flags(*flags)?;
+            }
+            InstructionData::AtomicCas { opcode: _, args, flags } => {
+                self.values(args)?;
+                self.mem_flags(*flags)?;
+            }
+            InstructionData::AtomicRmw { opcode: _, args, flags, op } => {
+                self.values(args)?;
+                self.mem_flags(*flags)?;
+                self.stencil.u8(*op as u8);
+            }
+            InstructionData::StackAddr { opcode: _, stack_slot, offset } => {
+                let slot = self.entities.stack_slot(self.function, *stack_slot)?;
+                self.stencil.uleb(u64::from(slot));
+                self.stencil.sleb(i64::from(*offset));
+            }
+            InstructionData::DynamicStackAddr { opcode: _, dynamic_stack_slot: _ } => {
+                return Err(Uncacheable::DynamicVectors);
+            }
+            InstructionData::Jump { opcode: _, destination } => self.block_call(destination)?,
+            InstructionData::Brif { opcode: _, arg, blocks } => {
+                self.value(*arg)?;
+                blocks.iter().try_for_each(|call| self.block_call(call))?;
+            }
+            InstructionData::BranchTable { opcode: _, arg, table } => {
+                self.value(*arg)?;
+                self.jump_table(*table)?;
+            }
+            InstructionData::ExceptionHandlerAddress { opcode: _, block, imm } => {
+                self.block_number(*block)?;
+                self.stencil.sleb(imm.bits());
+            }
+            InstructionData::FuncAddr { opcode: _, func_ref } => self.function_ref(*func_ref)?,
+            InstructionData::Call { opcode: _, args, func_ref } => {
+                self.function_ref(*func_ref)?;
+                self.list(args)?;
+            }
+            InstructionData::CallIndirect { opcode: _, args, sig_ref } => {
+                self.signature(*sig_ref)?;
+                self.list(args)?;
+            }
+            InstructionData::TryCall { opcode: _, args, func_ref, exception } => {
+                self.function_ref(*func_ref)?;
+                self.list(args)?;
+                self.exception_table(*exception)?;
+            }
+            InstructionData::TryCallIndirect { opcode: _, args, exception } => {
+                self.list(args)?;
+                self.exception_table(*exception)?;
+            }
+            InstructionData::NullAry { .. }
+            | InstructionData::Unary { .. }
+            | InstructionData::Binary { .. }
+            | InstructionData::Ternary { .. }
+            | InstructionData::MultiAry { .. }
+            | InstructionData::BinaryImm8 { .. }
+            | InstructionData::TernaryImm8 { .. }
+            | InstructionData::UnaryImm { .. }
+            | InstructionData::UnaryIeee16 { .. }
+            | InstructionData::UnaryIeee32 { .. }
+            | InstructionData::UnaryIeee64 { .. }
+            | InstructionData::UnaryConst { .. }
+            | InstructionData::UnaryGlobalValue { .. }
+            | InstructionData::Shuffle { .. }
+            | InstructionData::IntCompare { .. }
+            | InstructionData::FloatCompare { .. }
+            | InstructionData::IntAddTrap { .. }
+            | InstructionData::CondTrap { .. }
+            | InstructionData::Trap { .. } => unreachable!("written by `operands`"),
+        }
+        Ok(())
+    }
+}
