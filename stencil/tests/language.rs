@@ -3,6 +3,7 @@
 //! one sentence with its place.
 
 #[path = "../examples/language/language.rs"]
+#[expect(dead_code, reason = "what is there for the cache")]
 mod language;
 #[path = "language/linked.rs"]
 mod linked;
@@ -89,6 +90,15 @@ fn functions_call_each_other_and_sides_are_computed_in_order() {
 fn twenty_functions_lean_on_each_other() {
     let numbers = [21, 42, 3486784401, 49, 2432902008176640000, 137846528820, 35, 1000, 96, 21];
     check_program("numbers", &[&numbers[..], &[3, 23, 59, 95]].concat(), 95);
+}
+
+#[test]
+fn a_program_with_other_names_and_places_does_the_same() {
+    for (name, source) in linked::programs() {
+        let moved = linked::moved(&source);
+        let outcomes = [&source, &moved].map(|source| run_jit(&checked(source).unwrap()));
+        assert_eq!(outcomes[0], outcomes[1], "{name}");
+    }
 }
 
 #[test]

@@ -4,11 +4,18 @@
 //! thrower is Wasmtime's unwinder over the JIT's own tables. The control defines
 //! all of them as a careless cache would, from bytes alone.
 
+#[path = "../examples/language/store.rs"]
+mod store;
+
 use cranelift_codegen::{Context, ir};
 use cranelift_jit::{JITBuilder, JITModule};
 use cranelift_module::{FuncId, Linkage, Module, ModuleReloc, default_libcall_names};
 use std::cell::Cell;
+use std::collections::BTreeMap;
 use std::ptr;
+use std::sync::Arc;
+use stencil::module::{BypassReason, CachedModule};
+use store::MemoryStore;
 use wasmtime_internal_unwinder::{Frame, Handler, UnwindHost};
 
 /// `enter(value)` calls `catch`, which calls `pass` with a handler, which calls
@@ -155,4 +162,25 @@ fn code_without_its_tables_catches_nothing() {
         module.define_function_bytes(id, u64::from(alignment), &code, &relocs).unwrap();
     }
     assert_eq!(run(module, [10, 11]), [1010, 1000 + NOT_CAUGHT]);
+}
+
+#[test]
+fn an_exception_is_caught_through_frames_from_the_cache() {
+    let store = Arc::new(MemoryStore::default());
+    for (all_at_once, hits) in [(false, 0), (false, 3), (true, 3)] {
+        // The flag `unwind_info` is not set: nothing else is bypassed.
+        let mut module = CachedModule::new(empty_module(), store.clone());
+        let functions = declared(&mut module);
+        if all_at_once {
+            module.define_all(functions).unwrap();
+        } else {
+            for (id, function) in functions {
+                module.define_function(id, &mut Context::for_function(function)).unwrap();
+            }
+        }
+        let report = module.report();
+        assert_eq!(*report.bypassed, BTreeMap::from([(BypassReason::TryCall, 1)]));
+        assert_eq!(report.cache.hit_count(), hits);
+        assert_eq!(run(module.into_inner(), [10, 11]), [1010, 2011]);
+    }
 }

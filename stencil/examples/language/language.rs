@@ -24,3 +24,4 @@ pub mod lower;
 pub mod object;
 pub mod parser;
 pub mod source;
+pub mod store;

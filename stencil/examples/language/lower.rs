@@ -62,6 +62,16 @@ impl<'a, 's> Lowering<'a, 's> {
         Ok(())
     }
 
+    /// The functions themselves, for those who define them all at once.
+    pub fn functions<M: Module>(&mut self, module: &mut M) -> Vec<(FuncId, ir::Function)> {
+        let program = self.program;
+        let build = |function| {
+            let id = self.build(module, function);
+            (id, self.context.func.clone())
+        };
+        program.functions().iter().map(build).collect()
+    }
+
     /// Leaves the function's CLIF in the context.
     fn build<M: Module>(&mut self, module: &mut M, function: &Function<'s>) -> FuncId {
         let id = self.ids[function.name];

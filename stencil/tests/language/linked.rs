@@ -59,3 +59,12 @@ pub fn programs() -> Vec<(String, String)> {
     programs.sort();
     programs
 }
+
+/// A program that differs from another in what no key holds: names, blank lines
+/// and comments, in front of functions and inside them.
+pub fn moved(source: &str) -> String {
+    let renamed = source.replace("power", "potency").replace("gcd", "common_divisor");
+    let renamed =
+        renamed.replace("; }", ";\n\n    // Moved.\n    }").replace("{\n", "{ // Opened.\n\n");
+    format!("// A new first line.\n\n\n{renamed}\n// The last one.\n")
+}
