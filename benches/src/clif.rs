@@ -9,6 +9,10 @@
 mod stand_in;
 mod unnamed;
 
+pub mod fit;
+pub mod lookup_cost;
+pub mod timed;
+
 use anyhow::{Context as _, Result, ensure};
 use cranelift_codegen::ir;
 use stand_in::StandIn;

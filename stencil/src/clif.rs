@@ -1,3 +1,4 @@
 //! Functions of Cranelift's IR (feature `codegen`).
 
+pub mod policy;
 pub mod scan;
