@@ -118,3 +118,35 @@ impl Fit {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A function of so many constants that compiles in this time.
+    fn timed(constants: usize, compile_ns: f64) -> TimedFunction {
+        let constants: String =
+            (0..constants).map(|nth| format!("v{nth} = iconst.i8 1\n")).collect();
+        let text = format!("function %f() {{ block0:\n{constants} return }}");
+        let scan = Scan::of(&cranelift_reader::parse_functions(&text).unwrap()[0]);
+        TimedFunction { scan, compile_ns, first_scan_ns: 1.0, scan_ns: 1.0, key_ns: 1.0 }
+    }
+
+    #[test]
+    fn times_that_are_linear_are_estimated_exactly() {
+        let linear: Vec<_> = [0, 1, 5, 20, 100].map(|n| timed(n, 900.0 + 40.0 * n as f64)).into();
+        let model = fit(&linear.iter().collect::<Vec<_>>());
+        let unseen = timed(50, 2900.0);
+        let quality = model.quality(&linear.iter().chain([&unseen]).collect::<Vec<_>>());
+        assert!(quality.ninth_decile_error < 1e-3 && quality.r_squared > 0.999, "{quality:?}");
+        let wrong = timed(50, 5800.0);
+        assert!(model.quality(&[&wrong]).median_error > 0.4);
+    }
+
+    #[test]
+    fn no_cost_is_below_zero() {
+        let falling: Vec<_> = [0, 1, 5, 20].map(|n| timed(n, 900.0 - 40.0 * n as f64)).into();
+        let model = fit(&falling.iter().collect::<Vec<_>>());
+        assert!(model.base_ns > 0.0 && model.costs_ns.iter().all(|cost| *cost >= 0.0));
+    }
+}
