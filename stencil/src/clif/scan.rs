@@ -132,8 +132,8 @@ impl Scan {
     /// Counts.
     pub fn of(function: &Function) -> Self {
         let of_opcode = OF_OPCODE.as_slice();
-        let mut scan = Self::default();
-        scan.callees = u32::try_from(function.dfg.ext_funcs.len()).unwrap_or(u32::MAX);
+        let callees = u32::try_from(function.dfg.ext_funcs.len()).unwrap_or(u32::MAX);
+        let mut scan = Self { callees, ..Self::default() };
         let mut seen = EntitySet::with_capacity(function.dfg.num_blocks());
         let mut headers = EntitySet::new();
         for block in function.layout.blocks() {
