@@ -173,6 +173,12 @@ impl Scan {
 
     /// What a compile of the function is estimated to take, in nanoseconds: of one thread
     /// of the machine on which the model was fitted.
+    ///
+    /// The model is linear and fitted to the 3305 functions of `sql.js` 1.15.2 and of this
+    /// repository's `ledger.wasm`, at `opt_level` `speed` for x86-64. Of 18,931 functions of
+    /// swc, which it was not fitted to, half are off by less than 14 % and nine of ten by
+    /// less than 40 %. Large functions take longer than linearly: of all of swc's together
+    /// it sees two thirds. `cargo run --release -p benches --bin scan` fits it again.
     pub fn compile_ns(&self) -> u64 {
         Feature::ALL.iter().fold(u64::from(Self::BASE_COMPILE_NS), |sum, feature| {
             sum + u64::from(self.count(*feature)) * u64::from(feature.compile_ns())
