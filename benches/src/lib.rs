@@ -30,4 +30,6 @@ pub mod table;
 
 pub mod stage_inputs;
 
+pub mod clif;
+
 pub mod farm;

@@ -5,6 +5,7 @@ mod compiler;
 mod finalized;
 mod fingerprint;
 mod numbers;
+pub mod policy;
 mod report;
 mod restore;
 pub mod scan;

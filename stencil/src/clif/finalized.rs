@@ -10,7 +10,9 @@ use super::numbers::{known_symbol_of, lib_call_of, reloc_of, type_of};
 use crate::compiled::{
     RelocationTarget, StencilDebugTag, StencilHandler, StencilRelocation, Unwind,
 };
-use crate::finalize::{FinalTarget, FinalizedFunction};
+#[cfg(feature = "module")]
+use crate::finalize::FinalTarget;
+use crate::finalize::FinalizedFunction;
 use cranelift_codegen::isa::unwind::UnwindInfo;
 use cranelift_codegen::{
     ExceptionContextLoc, Final, FinalizedMachCallSite, FinalizedMachExceptionHandler,

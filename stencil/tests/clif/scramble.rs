@@ -7,10 +7,10 @@ use cranelift_codegen::ir::immediates::Imm64;
 use cranelift_codegen::ir::instructions::InstructionMapper;
 use cranelift_codegen::ir::{
     self, AliasRegionData, Block, BlockArg, BlockCall, ExceptionTable, ExceptionTableData,
-    ExceptionTableItem, ExternalName, FuncRef, GlobalValue, GlobalValueData, Inst,
-    InstructionData, JumpTable, JumpTableData, MemFlags, MemFlagsData, Opcode, SigRef, SourceLoc,
-    StackSlot, StackSlotData, StackSlotKind, UserExternalName, UserExternalNameRef, UserFuncName,
-    Value, ValueList, types,
+    ExceptionTableItem, ExternalName, FuncRef, GlobalValue, GlobalValueData, Inst, InstructionData,
+    JumpTable, JumpTableData, MemFlags, MemFlagsData, Opcode, SigRef, SourceLoc, StackSlot,
+    StackSlotData, StackSlotKind, UserExternalName, UserExternalNameRef, UserFuncName, Value,
+    ValueList, types,
 };
 use rand::seq::SliceRandom;
 use rand::{Rng, RngExt};
@@ -123,9 +123,9 @@ impl Scrambler<'_> {
             };
             self.maps.regions.insert(region, self.function.dfg.alias_regions.insert(data));
         }
-        let flags = (0..).map(MemFlags::from_u32).take_while(|flags| {
-            original.dfg.mem_flags.is_valid(*flags)
-        });
+        let flags = (0..)
+            .map(MemFlags::from_u32)
+            .take_while(|flags| original.dfg.mem_flags.is_valid(*flags));
         for flags in shuffled(flags, rng) {
             let data = original.dfg.mem_flags[flags];
             let region = data.alias_region().map(|region| self.maps.regions[&region]);
@@ -241,9 +241,7 @@ impl Scrambler<'_> {
                     self.function.dfg.append_user_stack_map_entry(copied, entry);
                 }
                 let tags = self.original.debug_tags.get(inst).iter().map(|tag| match tag {
-                    ir::DebugTag::StackSlot(slot) => {
-                        ir::DebugTag::StackSlot(self.maps.slots[slot])
-                    }
+                    ir::DebugTag::StackSlot(slot) => ir::DebugTag::StackSlot(self.maps.slots[slot]),
                     ir::DebugTag::User(value) => ir::DebugTag::User(*value),
                 });
                 let tags: Vec<_> = tags.collect();
