@@ -14,6 +14,15 @@
 //! Invariant: plain bytes only. No I/O, no clock, no WebAssembly and, without
 //! further features, no Cranelift: a server builds this crate too.
 //!
+//! # Features
+//!
+//! - `codegen`: functions of Cranelift's IR; `clif` is the place to start for
+//!   a JIT or a language.
+//! - `module`: `module::CachedModule`, the cache in front of a `JITModule`, an
+//!   `ObjectModule` or any other.
+//! - `image`: `image::CodeImage`, finalized functions in one mapping that can
+//!   change while old code runs.
+//!
 //! The modules in the order in which a function passes through them:
 
 pub mod function_stencil;

@@ -30,10 +30,25 @@ fn check_same_key(one: &ir::Function, other: &ir::Function) {
 
 #[test]
 fn the_sample_goes_all_the_way() {
-    let isa = isa(&[]);
-    let compared = check(&*isa, &parse(SAMPLE));
-    assert!(compared.entry_bytes > compared.stencil_bytes);
-    assert!(compared.original_bytes > 0 && compared.identical);
+    for flags in [&[][..], &[("machine_code_cfg_info", "true"), ("opt_level", "none")]] {
+        let compared = check(&*isa(flags), &parse(SAMPLE));
+        assert!(compared.entry_bytes > compared.stencil_bytes);
+        assert!(compared.original_bytes > 0 && compared.identical);
+    }
+}
+
+/// The same bytes on every machine; the code is another target's.
+#[test]
+fn the_sample_goes_all_the_way_for_another_target() {
+    use cranelift_codegen::{isa::lookup_by_name, settings};
+    let flags = settings::Flags::new(settings::builder());
+    let aarch64 = lookup_by_name("aarch64-unknown-linux-gnu").unwrap().finish(flags).unwrap();
+    for function in [parse(SAMPLE), try_call()] {
+        check(&*aarch64, &function);
+        let (here, there) = (split(&*isa(&[]), &function), split(&*aarch64, &function));
+        assert_eq!(here.bytes, there.bytes);
+        assert_ne!(here.key, there.key);
+    }
 }
 
 #[test]

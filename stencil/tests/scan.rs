@@ -203,7 +203,8 @@ fn what_is_not_asked_for_is_not_published() {
 #[test]
 fn a_policy_of_always_needs_no_scan() {
     assert!(!Policy::always().needs_scan());
-    assert!(Policy::default().needs_scan());
+    assert!(!Policy::default().needs_scan());
+    assert!(Policy::in_batches().needs_scan() && Policy::one_by_one().needs_scan());
     let policy = Policy::always();
     assert!(policy.worth_lookup(&scan(RETURNS)) && policy.worth_publishing(&scan(RETURNS)));
 }

@@ -5,7 +5,9 @@
 
 use super::codegen::{GenerateError, generate};
 use super::fingerprint::fingerprint;
+use super::policy::Policy;
 use super::report::Report;
+use super::scan::Scan;
 use super::split::{Splitter, Uncacheable};
 use crate::entry::{self, EntryBytes, OpenEntry};
 use crate::finalize::{FinalizedFunction, finalize};
@@ -108,6 +110,12 @@ impl Compiler {
         Self { isa, stages }
     }
 
+    /// Says which functions are worth a lookup and worth publishing; before, it
+    /// is [`Policy::default`]. The code is the same with every policy.
+    pub fn set_policy(&mut self, policy: Policy) {
+        self.stages.policy = policy;
+    }
+
     /// Compiles one function, or finds its code.
     ///
     /// # Errors
@@ -148,8 +156,15 @@ pub(crate) struct Stages {
     store: Arc<dyn CacheStore>,
     splitter: Splitter,
     context: Context,
+    pub(crate) policy: Policy,
     pub(crate) report: Report,
 }
+
+/// What a lookup gave for a slot.
+type Found = Option<(OpenEntry, Tier)>;
+
+/// What there is to finalize.
+type Filled = Result<(OpenEntry, Origin), CompileError>;
 
 /// A function between `split` and `finalize`.
 struct Piece {
@@ -165,6 +180,8 @@ struct Slot {
     sources: u32,
     stack_slots: usize,
     pieces: u64,
+    worth_lookup: bool,
+    worth_publishing: bool,
 }
 
 impl Slot {
@@ -188,6 +205,7 @@ impl Stages {
             store,
             splitter: Splitter::new(),
             context: Context::new(),
+            policy: Policy::default(),
             report: Report::default(),
         }
     }
@@ -230,7 +248,9 @@ impl Stages {
                 }
             };
             let key = stencil.key(&self.fingerprint);
+            let policy = self.policy;
             let slot = *by_key.entry(key).or_insert_with(|| {
+                let scan = policy.needs_scan().then(|| Scan::of(function));
                 slots.push(Slot {
                     key,
                     stencil: stencil.bytes().into(),
@@ -238,6 +258,10 @@ impl Stages {
                     sources: parameters.source.len(),
                     stack_slots: parameters.clif.stack_slots.len(),
                     pieces: 0,
+                    worth_lookup: scan.as_ref().is_none_or(|scan| policy.worth_lookup(scan)),
+                    worth_publishing: scan
+                        .as_ref()
+                        .is_none_or(|scan| policy.worth_publishing(scan)),
                 });
                 slots.len() - 1
             });
@@ -247,42 +271,43 @@ impl Stages {
         (pieces, slots)
     }
 
-    fn lookup(&mut self, slots: &[Slot]) -> Vec<Result<(OpenEntry, Tier), MissReason>> {
-        let keys: Vec<CacheKey> = slots.iter().map(|slot| slot.key).collect();
+    fn lookup(&mut self, slots: &[Slot]) -> Vec<Found> {
+        let asked = || slots.iter().filter(|slot| slot.worth_lookup);
+        let keys: Vec<CacheKey> = asked().map(|slot| slot.key).collect();
         let answers = if keys.is_empty() { Vec::new() } else { self.store.lookup(&keys) };
-        let mut found: Vec<Result<(OpenEntry, Tier), MissReason>> = slots
-            .iter()
-            .zip(answers)
-            .map(|(slot, answer)| match answer {
-                Lookup::Hit(bytes, tier) => slot.open(bytes).map(|entry| (entry, tier)),
-                Lookup::Miss(reason) => Err(reason),
-            })
-            .collect();
-        // A store that answers for fewer keys than it was asked for.
-        found.resize_with(slots.len(), || Err(MissReason::Protocol));
-        for (slot, found) in slots.iter().zip(&found) {
-            match found {
-                Ok((_, tier)) => *self.report.hits.entry(*tier).or_default() += slot.pieces,
-                Err(reason) => *self.report.misses.entry(*reason).or_default() += 1,
+        let mut answers = answers.into_iter();
+        let report = &mut self.report;
+        let find = |slot: &Slot| {
+            if !slot.worth_lookup {
+                report.unasked += slot.pieces;
+                return None;
             }
-        }
-        found
+            let found = match answers.next() {
+                Some(Lookup::Hit(bytes, tier)) => slot.open(bytes).map(|entry| (entry, tier)),
+                Some(Lookup::Miss(reason)) => Err(reason),
+                // A store that answers for fewer keys than it was asked for.
+                None => Err(MissReason::Protocol),
+            };
+            match &found {
+                Ok((_, tier)) => *report.hits.entry(*tier).or_default() += slot.pieces,
+                Err(reason) => *report.misses.entry(*reason).or_default() += 1,
+            }
+            found.ok()
+        };
+        slots.iter().map(find).collect()
     }
 
     /// Fills the slots that were not found, and publishes what is new.
-    fn codegen(
-        &mut self,
-        isa: &dyn TargetIsa,
-        slots: &[Slot],
-        found: Vec<Result<(OpenEntry, Tier), MissReason>>,
-    ) -> Vec<Result<(OpenEntry, Origin), CompileError>> {
+    fn codegen(&mut self, isa: &dyn TargetIsa, slots: &[Slot], found: Vec<Found>) -> Vec<Filled> {
         let mut new = Vec::new();
         let mut filled = Vec::with_capacity(slots.len());
         for (slot, found) in slots.iter().zip(found) {
             filled.push(match found {
-                Ok((entry, tier)) => Ok((entry, Origin::Hit(tier))),
-                Err(_) => self.generate(isa, slot).map(|entry| {
-                    new.push(NewEntry { key: slot.key, bytes: entry.bytes().clone() });
+                Some((entry, tier)) => Ok((entry, Origin::Hit(tier))),
+                None => self.generate(isa, slot).map(|entry| {
+                    if slot.worth_publishing {
+                        new.push(NewEntry { key: slot.key, bytes: entry.bytes().clone() });
+                    }
                     (entry, Origin::Compiled)
                 }),
             });
@@ -319,7 +344,7 @@ impl Stages {
     fn finalize(
         &mut self,
         pieces: Vec<Result<Piece, Uncacheable>>,
-        mut filled: Vec<Result<(OpenEntry, Origin), CompileError>>,
+        mut filled: Vec<Filled>,
     ) -> Vec<Result<CompiledFunction, CompileError>> {
         let piece = |piece: Result<Piece, Uncacheable>| {
             let Piece { parameters, slot } = piece?;

@@ -134,3 +134,70 @@ pub fn reloc_of(number: u8) -> Option<Reloc> {
 pub fn reloc_number(reloc: Reloc) -> Option<u8> {
     RELOCS.iter().position(|known| *known == reloc).map(|number| number as u8)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Numbers are written by `as` and read by these tables.
+    #[test]
+    fn every_number_is_read_as_what_wrote_it() {
+        for opcode in Opcode::all() {
+            assert_eq!(opcode_of(*opcode as u8), Some(*opcode));
+        }
+        for cc in IntCC::all() {
+            assert_eq!(int_cc_of(*cc as u8), Some(*cc));
+        }
+        for cc in FloatCC::all() {
+            assert_eq!(float_cc_of(*cc as u8), Some(*cc));
+        }
+        for op in AtomicRmwOp::all() {
+            assert_eq!(atomic_rmw_op_of(*op as u8), Some(*op));
+        }
+        for call in LibCall::all_libcalls() {
+            assert_eq!(lib_call_of(*call as u32), Some(*call));
+        }
+        for symbol in KNOWN_SYMBOLS {
+            assert_eq!(known_symbol_of(symbol as u32), Some(symbol));
+        }
+        for call_conv in CALL_CONVS {
+            assert_eq!(call_conv_of(call_conv as u8), Some(call_conv));
+        }
+        for reloc in RELOCS {
+            assert_eq!(reloc_number(reloc).and_then(reloc_of), Some(reloc));
+        }
+        assert_eq!((opcode_of(0), opcode_of(255), reloc_of(32)), (None, None, None));
+    }
+
+    /// Whatever is added to an enumeration does not build until it has a number.
+    #[test]
+    fn every_calling_convention_symbol_and_relocation_has_a_number() {
+        let numbered = |call_conv| match call_conv {
+            CallConv::Fast
+            | CallConv::Tail
+            | CallConv::SystemV
+            | CallConv::WindowsFastcall
+            | CallConv::AppleAarch64
+            | CallConv::Probestack
+            | CallConv::Winch
+            | CallConv::PreserveAll => CALL_CONVS.contains(&call_conv),
+        };
+        assert!(numbered(CallConv::Fast));
+        assert_eq!(CallConv::PreserveAll as usize + 1, CALL_CONVS.len());
+        assert_eq!(KnownSymbol::CoffTlsIndex as usize + 1, KNOWN_SYMBOLS.len());
+        assert_eq!(Reloc::PulleyCallIndirectHost as usize + 1, RELOCS.len());
+    }
+
+    #[test]
+    fn every_type_comes_back_from_its_number() {
+        let all: Vec<Type> = super::types().iter().copied().flatten().collect();
+        for ty in &all {
+            assert_eq!(type_of(ty.index() as u64), Some(*ty));
+        }
+        let vectors = [types::I8X16, types::F64X2, types::I64X8, types::I8X8XN, types::F16X2];
+        for ty in [types::I8, types::I128, types::F16, types::F128].iter().chain(&vectors) {
+            assert!(all.contains(ty), "{ty}");
+        }
+        assert_eq!((type_of(0), type_of(u64::MAX)), (None, None));
+    }
+}
