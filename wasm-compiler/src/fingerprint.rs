@@ -18,7 +18,7 @@ pub const VERSIONS: &[(&str, &str)] = &[
     ("cranelift-codegen", "0.135.8"),
     ("cranelift-frontend", "0.135.8"),
     ("cranelift-assembler-x64", "0.135.8"),
-    ("regalloc2", "0.15.2"),
+    ("regalloc2", stencil::clif::REGALLOC2_VERSION),
     ("wasmparser", "0.254.2"),
     ("gimli", "0.33.0"),
 ];

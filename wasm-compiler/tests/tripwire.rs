@@ -1,5 +1,5 @@
-//! The files of Wasmtime from whose reading `docs/key-inputs.md` was written are
-//! still those that were read.
+//! The files of Wasmtime and Cranelift from whose reading `docs/key-inputs.md` and
+//! `docs/clif.md` were written are still those that were read.
 //!
 //! Where a fact reaches machine code without passing through a struct that
 //! `split` takes apart, nothing in this repository would notice a new one. So an
@@ -54,6 +54,21 @@ const READ: &[(&str, &str, &str)] = &[
     ("wasmtime", "compile.rs", "983122c1069e589de7e679c2d3eed771"),
     ("wasmtime", "engine/serialization.rs", "d286c8419610c3b1abfebcfa620f830c"),
     ("wasmtime-internal-unwinder", "exception_table.rs", "457d067b93cbe6c2f0c915d090ae7850"),
+    // What `stencil/src/clif` cannot take apart by its fields.
+    ("cranelift-codegen", "context.rs", "7ef0b642a4093a6dae0512d61e9ed771"),
+    ("cranelift-codegen", "ir/constant.rs", "4dd8b4081ddb5d06f213799fb7f62cb8"),
+    ("cranelift-codegen", "ir/debug_tags.rs", "9c450db575d75823d2c012ce78dc28d9"),
+    ("cranelift-codegen", "ir/dfg.rs", "4397bb4510888a2301196f9f6760d2bb"),
+    ("cranelift-codegen", "ir/exception_table.rs", "f6735644b60732c237b1789825481ecc"),
+    ("cranelift-codegen", "ir/extname.rs", "26202c29cdaa85447964fcb3e3302e88"),
+    ("cranelift-codegen", "ir/function.rs", "9fa22d1c7a4b9fe8abe8b9f187b171d8"),
+    ("cranelift-codegen", "ir/jumptable.rs", "8a608eff04acd7e8b6e125f3b86880d3"),
+    ("cranelift-codegen", "ir/layout.rs", "c0db06c6d545891952d31e98f1e9e9dc"),
+    ("cranelift-codegen", "ir/memflags.rs", "2318d3b0bf25ca595c73112f5aeaf83b"),
+    ("cranelift-codegen", "ir/sourceloc.rs", "a4f2d0e51c50d9caab15f493999cb129"),
+    ("cranelift-codegen", "ir/user_stack_maps.rs", "f8eae1999d149d07cdea97e4a538e43b"),
+    ("cranelift-codegen", "machinst/buffer.rs", "5d362c9f1cf483bc9357c2bf7369e218"),
+    ("cranelift-codegen", "machinst/mod.rs", "e17f44e84c2bddefbcc988bb4bb9c222"),
 ];
 
 /// Where the sources of the crates lie that this build uses.
