@@ -16,7 +16,6 @@ mod rows;
 use crate::parameters::{CalleeIndex, ExternalName, SourceOrdinal};
 use bincode::{BorrowDecode, Encode};
 pub use builder::StencilBuilder;
-pub(crate) use debug::DebugTables;
 pub use debug::{
     DebugBuilder, StencilDebug, StencilDebugTag, StencilDebugTags, StencilFrameSlot,
     StencilPatchableCall, StencilValueLabel, StencilValueRange,
@@ -195,8 +194,11 @@ pub(crate) struct Metadata<'a> {
     pub(crate) stack_maps: Table<'a>,
     pub(crate) unwind_kind: u8,
     pub(crate) unwind: &'a [u8],
-    /// Only with functions of Cranelift's other front ends.
-    pub(crate) debug: Option<DebugTables<'a>>,
+    /// How many stack slots the parameters must have.
+    pub(crate) slot_count: u32,
+    /// The tables of [`debug`], which are read when they are asked for: only functions of
+    /// Cranelift's other front ends have any.
+    pub(crate) debug: &'a [u8],
 }
 
 /// No frame is larger; a stack map is as long as the highest slot in it.
@@ -294,9 +296,16 @@ impl<'a> CompiledStencil<'a> {
         }
     }
 
-    /// Tables for debuggers and instrumentation, if there are any.
+    /// How many stack slots the parameters must have.
+    pub fn slot_count(&self) -> u32 {
+        self.metadata.slot_count
+    }
+
+    /// Tables for debuggers and instrumentation, if there are any. They are
+    /// checked here, not when the entry is opened; such as no [`DebugBuilder`]
+    /// makes, which only a forger can have sealed, are none.
     pub fn debug(&self) -> Option<StencilDebug<'a>> {
-        self.metadata.debug.map(StencilDebug::new)
+        StencilDebug::read(self.metadata.debug, self.code.len())
     }
 
     /// Walks every table once. `None` if any of them is not what
@@ -370,9 +379,6 @@ impl<'a> CompiledStencil<'a> {
             UNWIND_SYSTEMV if metadata.unwind.len() >= 16 => {}
             UNWIND_CRANELIFT => {}
             _ => return None,
-        }
-        if let Some(debug) = metadata.debug {
-            debug.checked(code_len)?;
         }
         Some(Self { code, metadata })
     }

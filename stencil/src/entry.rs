@@ -1,14 +1,15 @@
 //! `seal` and `open`: a compiled stencil <-> the bytes that stores keep.
 //!
 //! ```text
-//!  0      4       6      8           40       44           48           64
-//!  +------+-------+------+-----------+--------+------------+------------+------+----------+
-//!  | STCL | format| zero | key echo  | code   | metadata   | checksum   | code | metadata |
-//!  |      | u16   | u16  | 32 bytes  | length | length u32 | XXH3-128   |      | bincode  |
-//!  +------+-------+------+-----------+--------+------------+------------+------+----------+
+//!  0      4       6      8          24          56       60           64
+//!  +------+-------+------+----------+-----------+--------+------------+------+----------+
+//!  | STCL | format| zero | checksum | key echo  | code   | metadata   | code | metadata |
+//!  |      | u16   | u16  | XXH3-128 | 32 bytes  | length | length u32 |      | bincode  |
+//!  +------+-------+------+----------+-----------+--------+------------+------+----------+
 //! ```
 //!
-//! The header's integers are little-endian and of fixed width. The checksum covers everything but itself.
+//! The header's integers are little-endian and of fixed width. The checksum
+//! covers everything behind it; what is before it has one value only.
 //!
 //! Invariants:
 //! - an entry passes magic, format, length, checksum and key echo, in this
@@ -24,7 +25,7 @@
 use crate::compiled::{CompiledStencil, Metadata, StencilBuilder};
 use crate::key::CacheKey;
 use bytes::Bytes;
-use xxhash_rust::xxh3::Xxh3Default;
+use xxhash_rust::xxh3::xxh3_128;
 
 /// A sealed entry; cheap to clone and to slice.
 pub type EntryBytes = Bytes;
@@ -36,10 +37,10 @@ pub const FORMAT_VERSION: u16 = 2;
 const MAGIC: [u8; 4] = *b"STCL";
 const FORMAT_AT: usize = 4;
 const RESERVED_AT: usize = 6;
-const KEY_AT: usize = 8;
-const CODE_LEN_AT: usize = 40;
-const METADATA_LEN_AT: usize = 44;
-const CHECKSUM_AT: usize = 48;
+const CHECKSUM_AT: usize = 8;
+const KEY_AT: usize = 24;
+const CODE_LEN_AT: usize = 56;
+const METADATA_LEN_AT: usize = 60;
 
 /// Where the code starts; the size of an entry without code and metadata.
 pub const HEADER_LEN: usize = 64;
@@ -124,7 +125,7 @@ pub fn seal(key: &CacheKey, stencil: &StencilBuilder) -> Result<EntryBytes, Entr
     let mut bytes = Vec::with_capacity(HEADER_LEN + code.len() + code.len() / 2 + 128);
     bytes.extend_from_slice(&MAGIC);
     bytes.extend_from_slice(&FORMAT_VERSION.to_le_bytes());
-    bytes.extend_from_slice(&[0; 2]);
+    bytes.resize(KEY_AT, 0);
     bytes.extend_from_slice(key.as_bytes());
     bytes.resize(HEADER_LEN, 0);
     bytes.extend_from_slice(code);
@@ -150,12 +151,9 @@ fn put(bytes: &mut [u8], at: usize, value: &[u8]) {
     bytes[at..at + value.len()].copy_from_slice(value);
 }
 
-/// XXH3-128 over the header without the checksum, then the payload.
+/// Of everything behind the checksum.
 fn checksum(bytes: &[u8]) -> u128 {
-    let mut hash = Xxh3Default::new();
-    hash.update(&bytes[..CHECKSUM_AT]);
-    hash.update(&bytes[HEADER_LEN..]);
-    hash.digest128()
+    xxh3_128(&bytes[KEY_AT..])
 }
 
 fn field<const N: usize>(header: &[u8; HEADER_LEN], at: usize) -> [u8; N] {

@@ -31,17 +31,20 @@ pub fn put_sleb(out: &mut Vec<u8>, value: i64) {
     put_uleb(out, zigzag(value));
 }
 
-/// Takes an unsigned LEB128 from the front of `bytes`.
-#[inline]
+/// Takes an unsigned LEB128 from the front of `bytes`. Most are of one byte.
+#[inline(always)]
 pub fn take_uleb(bytes: &mut &[u8]) -> Option<u64> {
     let (&first, rest) = bytes.split_first()?;
     if first < 0x80 {
         *bytes = rest;
         return Some(u64::from(first));
     }
+    take_long_uleb(bytes, first, rest)
+}
+
+fn take_long_uleb<'a>(bytes: &mut &'a [u8], first: u8, mut rest: &'a [u8]) -> Option<u64> {
     let mut value = u64::from(first & 0x7f);
     let mut shift = 7;
-    let mut rest = rest;
     loop {
         let (&byte, tail) = rest.split_first()?;
         rest = tail;

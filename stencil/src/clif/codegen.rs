@@ -87,7 +87,7 @@ fn capture(
     if let Some(unwind) = unwind {
         stencil.unwind_cranelift(super::unwind::encode(&unwind).ok_or("unwind information")?);
     }
-    stencil.debug(debug(compiled, slots)?);
+    stencil.debug(&debug(compiled, slots)?);
     Ok(stencil)
 }
 

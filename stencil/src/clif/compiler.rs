@@ -178,7 +178,7 @@ struct Slot {
     stencil: Box<[u8]>,
     callees: u32,
     sources: u32,
-    stack_slots: usize,
+    stack_slots: u32,
     pieces: u64,
     worth_lookup: bool,
     worth_publishing: bool,
@@ -189,10 +189,9 @@ impl Slot {
     fn open(&self, bytes: EntryBytes) -> Result<OpenEntry, MissReason> {
         let entry = OpenEntry::open(&self.key, bytes).map_err(|error| MissReason::from(&error))?;
         let stencil = entry.stencil();
-        let stack_slots = stencil.debug().map(|debug| debug.frame_slots().count());
         let fits = stencil.callee_count() == self.callees
             && stencil.source_count() == self.sources
-            && stack_slots == Some(self.stack_slots)
+            && stencil.slot_count() == self.stack_slots
             && stencil.relocations().all(super::finalized::is_known);
         if fits { Ok(entry) } else { Err(MissReason::BadEntry) }
     }
@@ -256,7 +255,7 @@ impl Stages {
                     stencil: stencil.bytes().into(),
                     callees: parameters.callees.len() as u32,
                     sources: parameters.source.len(),
-                    stack_slots: parameters.clif.stack_slots.len(),
+                    stack_slots: parameters.clif.stack_slots.len() as u32,
                     pieces: 0,
                     worth_lookup: scan.as_ref().is_none_or(|scan| policy.worth_lookup(scan)),
                     worth_publishing: scan

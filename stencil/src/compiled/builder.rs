@@ -27,7 +27,8 @@ pub struct StencilBuilder {
     stack_maps: Rows,
     unwind_kind: u8,
     unwind: Vec<u8>,
-    debug: Option<DebugBuilder>,
+    slot_count: u32,
+    debug: Vec<u8>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -82,7 +83,8 @@ impl StencilBuilder {
             stack_maps: Rows::default(),
             unwind_kind: UNWIND_NONE,
             unwind: Vec::new(),
-            debug: None,
+            slot_count: 0,
+            debug: Vec::new(),
         }
     }
 
@@ -194,8 +196,9 @@ impl StencilBuilder {
     }
 
     /// Gives the function tables for debuggers and instrumentation.
-    pub fn debug(&mut self, debug: DebugBuilder) {
-        self.debug = Some(debug);
+    pub fn debug(&mut self, debug: &DebugBuilder) {
+        self.slot_count = debug.slot_count();
+        self.debug = debug.bytes();
     }
 
     pub(crate) fn metadata(&self) -> Metadata<'_> {
@@ -211,7 +214,8 @@ impl StencilBuilder {
             stack_maps: self.stack_maps.table(),
             unwind_kind: self.unwind_kind,
             unwind: &self.unwind,
-            debug: self.debug.as_ref().map(DebugBuilder::tables),
+            slot_count: self.slot_count,
+            debug: &self.debug,
         }
     }
 }

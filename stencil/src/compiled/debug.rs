@@ -1,5 +1,8 @@
 //! Tables of a compiled stencil that debuggers and instrumentation read, and
 //! that code of WebAssembly modules has no use for.
+//!
+//! An entry holds them as one string of bytes, so that opening it costs those
+//! nothing who never ask.
 
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing))]
 
@@ -83,7 +86,7 @@ impl<'a> StencilValueLabel<'a> {
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Encode, BorrowDecode)]
-pub(crate) struct DebugTables<'a> {
+struct DebugTables<'a> {
     /// Distance of the frame pointer from the frame's bottom, plus one; 0 for
     /// no frame layout.
     frame_pointer: u64,
@@ -119,7 +122,7 @@ impl<'a> Table<'a> {
 
 impl DebugTables<'_> {
     /// `None` if any table is not what [`DebugBuilder`] writes.
-    pub(crate) fn checked(&self, code_len: u32) -> Option<()> {
+    fn checked(&self, code_len: u32) -> Option<()> {
         let Self {
             frame_pointer,
             frame_slots,
@@ -152,9 +155,20 @@ impl DebugTables<'_> {
 #[derive(Clone, Copy, Debug)]
 pub struct StencilDebug<'a>(DebugTables<'a>);
 
+fn codec() -> impl bincode::config::Config {
+    bincode::config::standard().with_limit::<{ crate::entry::ENTRY_BYTES_MAX }>()
+}
+
 impl<'a> StencilDebug<'a> {
-    pub(super) fn new(tables: DebugTables<'a>) -> Self {
-        Self(tables)
+    /// `None` for no bytes, and for other bytes than a builder's.
+    pub(super) fn read(bytes: &'a [u8], code_len: usize) -> Option<Self> {
+        if bytes.is_empty() {
+            return None;
+        }
+        let (tables, len): (DebugTables<'a>, usize) =
+            bincode::borrow_decode_from_slice(bytes, codec()).ok()?;
+        tables.checked(u32::try_from(code_len).ok()?)?;
+        (len == bytes.len()).then_some(Self(tables))
     }
 
     /// Distance of the frame pointer from the frame's bottom in bytes, if the
@@ -289,7 +303,15 @@ impl DebugBuilder {
         put_uleb(row, u64::from(to));
     }
 
-    pub(super) fn tables(&self) -> DebugTables<'_> {
+    pub(super) fn slot_count(&self) -> u32 {
+        self.frame_slots.table().count
+    }
+
+    pub(super) fn bytes(&self) -> Vec<u8> {
+        bincode::encode_to_vec(self.tables(), codec()).unwrap_or_default()
+    }
+
+    fn tables(&self) -> DebugTables<'_> {
         DebugTables {
             frame_pointer: self.frame_pointer,
             frame_slots: self.frame_slots.table(),

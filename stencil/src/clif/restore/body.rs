@@ -9,7 +9,7 @@ use crate::clif::{
     RESULTS_MANY, RESULTS_SHIFT,
 };
 use cranelift_codegen::ir::{
-    self, Block, DebugTag, Inst, Opcode, SourceLoc, Type, UserStackMapEntry, types,
+    self, Block, DebugTag, Inst, InstructionData, Opcode, SourceLoc, Type, UserStackMapEntry, types,
 };
 
 /// Appends all blocks; gives the number of values that they define.
@@ -78,13 +78,6 @@ impl Body<'_, '_> {
             few => u32::from(few),
         };
         let ordinal = self.ordinal(marks)?;
-        let constraints = opcode.constraints();
-        let controlling = if constraints.is_polymorphic() {
-            let ty = self.reader.ty()?;
-            constraints.ctrl_typeset()?.contains(ty).then_some(ty)?
-        } else {
-            types::INVALID
-        };
         let mut result_types = Vec::with_capacity(results.min(16) as usize);
         for _ in 0..results {
             result_types.push(self.reader.ty()?);
@@ -96,6 +89,7 @@ impl Body<'_, '_> {
             blocks: self.blocks,
         }
         .read(opcode)?;
+        let controlling = self.controlling_type(&data, &result_types)?;
         let inst = self.function.dfg.make_inst(data);
         self.results(inst, controlling, &result_types)?;
         self.function.layout.append_inst(inst, block);
@@ -109,6 +103,26 @@ impl Body<'_, '_> {
             self.stack_map(inst)?;
         }
         Some(())
+    }
+
+    /// That of the operand that decides, of the first result, or none.
+    fn controlling_type(&mut self, data: &InstructionData, results: &[Type]) -> Option<Type> {
+        let constraints = data.opcode().constraints();
+        if !constraints.is_polymorphic() {
+            return Some(types::INVALID);
+        }
+        let dfg = &self.function.dfg;
+        let ty = if constraints.requires_typevar_operand() {
+            let operand = data.typevar_operand(&dfg.value_lists)?;
+            if operand.as_u32() as usize >= dfg.num_values() {
+                self.reader.ty()?
+            } else {
+                dfg.value_type(operand)
+            }
+        } else {
+            *results.first()?
+        };
+        constraints.ctrl_typeset()?.contains(ty).then_some(ty)
     }
 
     fn ordinal(&mut self, marks: u8) -> Option<u32> {

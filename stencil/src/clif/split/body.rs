@@ -2,11 +2,13 @@
 //!
 //! ```text
 //! number of blocks, then each: parameters << 1 | cold, types, instructions, 0
-//! an instruction: opcode, marks, [results], [location], [controlling type], result types,
-//!                 operands, [debug tags], [stack map]
+//! an instruction: opcode, marks, [results], [location], result types, operands,
+//!                 [controlling type], [debug tags], [stack map]
 //! ```
 //!
-//! Values are written as their distance from the next one to be defined.
+//! Values are written as their distance from the next one to be defined. The
+//! controlling type is that of an operand or of the first result, and is written
+//! only where the operand is defined further on.
 
 use super::Uncacheable;
 use super::entities::Entities;
@@ -18,7 +20,7 @@ use crate::clif::{
 use crate::function_stencil::StencilWriter;
 use cranelift_codegen::entity::EntityRef;
 use cranelift_codegen::ir::{
-    self, BlockArg, BlockCall, DebugTag, ExceptionTableItem, Inst, InstructionData,
+    self, BlockArg, BlockCall, DebugTag, ExceptionTableItem, Inst, InstructionData, Opcode,
     UserStackMapEntry, Value,
 };
 
@@ -31,34 +33,27 @@ pub(super) fn write(
     sources: &mut Sources,
     function: &ir::Function,
 ) -> Written {
-    number_definitions(entities, function);
-    let blocks = function.layout.blocks().count();
-    stencil.uleb(blocks as u64);
+    let mut blocks = 0;
+    for block in function.layout.blocks() {
+        entities.blocks.set(block.index(), blocks);
+        blocks += 1;
+    }
+    stencil.uleb(u64::from(blocks));
     let has_tags = !function.debug_tags.is_empty();
-    let mut body = Body { stencil, entities, sources, function, has_tags, next_value: 0 };
+    let mut body = Body {
+        stencil,
+        entities,
+        sources,
+        function,
+        has_tags,
+        next_value: 0,
+        is_numbered: false,
+        has_forward_use: false,
+    };
     for block in function.layout.blocks() {
         body.block(block)?;
     }
     Ok(())
-}
-
-/// Numbers what the layout defines, so that a use may come before it.
-fn number_definitions(entities: &mut Entities, function: &ir::Function) {
-    let dfg = &function.dfg;
-    let mut number = 0;
-    for (order, block) in function.layout.blocks().enumerate() {
-        entities.blocks.set(block.index(), order as u32);
-        for value in dfg.block_params(block) {
-            entities.values.set(value.index(), number);
-            number += 1;
-        }
-        for inst in function.layout.block_insts(block) {
-            for value in dfg.inst_results(inst) {
-                entities.values.set(value.index(), number);
-                number += 1;
-            }
-        }
-    }
 }
 
 struct Body<'a> {
@@ -68,9 +63,40 @@ struct Body<'a> {
     function: &'a ir::Function,
     has_tags: bool,
     next_value: u32,
+    /// All values have their numbers, not only those that were defined so far.
+    is_numbered: bool,
+    /// The instruction uses a value that is defined further on.
+    has_forward_use: bool,
 }
 
 impl Body<'_> {
+    fn define(&mut self, values: &[Value]) {
+        for value in values {
+            self.entities.values.set(value.index(), self.next_value);
+            self.next_value += 1;
+        }
+    }
+
+    /// Gives every value that the layout defines its number: blocks need not lie
+    /// in an order in which definitions come first, though nearly all do.
+    fn number_all(&mut self) {
+        let dfg = &self.function.dfg;
+        let mut number = 0;
+        let mut define = |values: &[Value]| {
+            for value in values {
+                self.entities.values.set(value.index(), number);
+                number += 1;
+            }
+        };
+        for block in self.function.layout.blocks() {
+            define(dfg.block_params(block));
+            for inst in self.function.layout.block_insts(block) {
+                define(dfg.inst_results(inst));
+            }
+        }
+        self.is_numbered = true;
+    }
+
     fn block(&mut self, block: ir::Block) -> Written {
         let function = self.function;
         let params = function.dfg.block_params(block);
@@ -79,7 +105,7 @@ impl Body<'_> {
         for param in params {
             self.stencil.uleb(function.dfg.value_type(*param).index() as u64);
         }
-        self.next_value += params.len() as u32;
+        self.define(params);
         for inst in function.layout.block_insts(block) {
             self.instruction(inst)?;
         }
@@ -102,36 +128,67 @@ impl Body<'_> {
         };
         let tags = if self.has_tags { self.function.debug_tags.get(inst) } else { &[] };
         let stack_map = dfg.user_stack_map_entries(inst).unwrap_or(&[]);
-        let few = results.len().min(usize::from(RESULTS_MANY)) as u8;
-        self.stencil.u8(opcode as u8);
-        self.stencil.u8(source
+        let marks = source
             | if tags.is_empty() { 0 } else { MARK_DEBUG_TAGS }
-            | if stack_map.is_empty() { 0 } else { MARK_STACK_MAP }
-            | few << RESULTS_SHIFT);
-        if few == RESULTS_MANY {
-            self.stencil.uleb(results.len() as u64);
-        }
-        if let Some(ordinal) = earlier {
-            self.stencil.uleb(u64::from(ordinal));
-        }
-        let constraints = opcode.constraints();
-        if constraints.is_polymorphic() {
-            if !constraints.requires_typevar_operand() && results.is_empty() {
-                return Err(Uncacheable::Format);
-            }
-            self.stencil.uleb(dfg.ctrl_typevar(inst).index() as u64);
-        }
-        for result in results {
-            self.stencil.uleb(dfg.value_type(*result).index() as u64);
-        }
+            | if stack_map.is_empty() { 0 } else { MARK_STACK_MAP };
+        self.head(inst, opcode, marks, earlier)?;
+        self.has_forward_use = false;
         self.operands(data)?;
+        if self.has_forward_use {
+            self.controlling_type(inst, data)?;
+        }
         if !tags.is_empty() {
             self.tags(tags)?;
         }
         if !stack_map.is_empty() {
             self.stack_map(stack_map)?;
         }
-        self.next_value += results.len() as u32;
+        self.define(results);
+        Ok(())
+    }
+
+    /// Everything before the operands.
+    #[inline]
+    fn head(&mut self, inst: Inst, opcode: Opcode, marks: u8, earlier: Option<u32>) -> Written {
+        let dfg = &self.function.dfg;
+        let results = dfg.inst_results(inst);
+        if let ([result], None) = (results, earlier)
+            && let ty @ ..0x80 = dfg.value_type(*result).index()
+        {
+            self.stencil.raw(&[opcode as u8, marks | 1 << RESULTS_SHIFT, ty as u8]);
+            return Ok(());
+        }
+        let few = results.len().min(usize::from(RESULTS_MANY)) as u8;
+        self.stencil.raw(&[opcode as u8, marks | few << RESULTS_SHIFT]);
+        if few == RESULTS_MANY {
+            self.stencil.uleb(results.len() as u64);
+        }
+        if let Some(ordinal) = earlier {
+            self.stencil.uleb(u64::from(ordinal));
+        }
+        if results.is_empty() {
+            // Without a result there is no other type to go by.
+            let constraints = opcode.constraints();
+            if constraints.is_polymorphic() && !constraints.requires_typevar_operand() {
+                return Err(Uncacheable::Format);
+            }
+        }
+        for result in results {
+            self.stencil.uleb(dfg.value_type(*result).index() as u64);
+        }
+        Ok(())
+    }
+
+    fn controlling_type(&mut self, inst: Inst, data: &InstructionData) -> Written {
+        let dfg = &self.function.dfg;
+        let constraints = data.opcode().constraints();
+        if !constraints.is_polymorphic() || !constraints.requires_typevar_operand() {
+            return Ok(());
+        }
+        let operand = data.typevar_operand(&dfg.value_lists).ok_or(Uncacheable::Format)?;
+        if self.value_number(operand)? >= self.next_value {
+            self.stencil.uleb(dfg.ctrl_typevar(inst).index() as u64);
+        }
         Ok(())
     }
 
@@ -160,32 +217,47 @@ impl Body<'_> {
         Ok(())
     }
 
-    /// A value: what it is an alias of, if it is one.
+    #[inline]
     fn value_number(&mut self, value: Value) -> Result<u32, Uncacheable> {
-        if let Some(number) = self.entities.values.get(value.index()) {
-            return Ok(number);
+        match self.entities.values.get(value.index()) {
+            Some(number) => Ok(number),
+            None => self.late_number(value),
         }
+    }
+
+    /// An alias, or a value that is defined further on.
+    #[cold]
+    fn late_number(&mut self, value: Value) -> Result<u32, Uncacheable> {
         let dfg = &self.function.dfg;
         let mut original = value;
         for _ in 0..dfg.num_values() {
-            if !dfg.value_is_valid(original) || !dfg.value_is_alias(original) {
-                break;
+            if !dfg.value_is_valid(original) {
+                return Err(Uncacheable::Undefined);
             }
-            // An alias refers to another value until its end.
-            let Some(next) = dfg.value_alias_dest_for_serialization(original) else { break };
-            original = next;
-            if let Some(number) = self.entities.values.get(original.index()) {
-                self.entities.values.set(value.index(), number);
-                return Ok(number);
+            match dfg.value_alias_dest_for_serialization(original) {
+                Some(next) => original = next,
+                None => break,
             }
         }
-        Err(Uncacheable::Undefined)
+        if self.entities.values.get(original.index()).is_none() && !self.is_numbered {
+            self.number_all();
+        }
+        let number = self.entities.values.get(original.index()).ok_or(Uncacheable::Undefined)?;
+        self.entities.values.set(value.index(), number);
+        Ok(number)
+    }
+
+    #[inline]
+    fn distance(&mut self, value: Value) -> Result<i64, Uncacheable> {
+        let number = self.value_number(value)?;
+        self.has_forward_use |= number >= self.next_value;
+        Ok(i64::from(self.next_value) - i64::from(number))
     }
 
     #[inline]
     fn value(&mut self, value: Value) -> Written {
-        let number = self.value_number(value)?;
-        self.stencil.sleb(i64::from(self.next_value) - i64::from(number));
+        let distance = self.distance(value)?;
+        self.stencil.sleb(distance);
         Ok(())
     }
 
@@ -212,8 +284,7 @@ impl Body<'_> {
         for arg in call.args(pool) {
             match arg {
                 BlockArg::Value(value) => {
-                    let number = self.value_number(value)?;
-                    let distance = i64::from(self.next_value) - i64::from(number);
+                    let distance = self.distance(value)?;
                     self.stencil.uleb(crate::packed::zigzag(distance) * 3);
                 }
                 BlockArg::TryCallRet(index) => self.stencil.uleb(u64::from(index) * 3 + 1),

@@ -14,7 +14,10 @@ use rustc_hash::FxHashMap;
 pub(super) struct Sources {
     base: SourceLoc,
     locations: SourceLocations,
-    ordinals: FxHashMap<u32, u32>,
+    /// Locations and their ordinals while each was above all before it, which
+    /// in most functions is until the end.
+    ascending: Vec<(u32, u32)>,
+    others: FxHashMap<u32, u32>,
     /// The location of the instruction before.
     last: (RelSourceLoc, u32),
 }
@@ -33,7 +36,8 @@ impl Sources {
     pub(super) fn clear(&mut self, base: SourceLoc) {
         self.base = base;
         self.locations = SourceLocations::starting_at(SourceLoc::default().bits(), 0);
-        self.ordinals.clear();
+        self.ascending.clear();
+        self.others.clear();
         self.last = (RelSourceLoc::default(), NO_LOCATION);
     }
 
@@ -43,21 +47,41 @@ impl Sources {
             return Source::Same;
         }
         let absolute = location.expand(self.base);
-        let ordinal = if absolute.is_default() {
-            NO_LOCATION
-        } else {
-            let new = self.locations.len();
-            let ordinal = *self.ordinals.entry(absolute.bits()).or_insert(new);
-            if ordinal == new {
-                self.locations.push(absolute.bits());
-                self.last = (location, ordinal);
-                return Source::New;
-            }
-            ordinal
-        };
+        let earlier =
+            if absolute.is_default() { Some(NO_LOCATION) } else { self.ordinal(absolute.bits()) };
+        let ordinal = earlier.unwrap_or_else(|| {
+            self.locations.push(absolute.bits());
+            self.locations.len() - 1
+        });
         let same = ordinal == self.last.1;
         self.last = (location, ordinal);
-        if same { Source::Same } else { Source::Earlier(ordinal) }
+        match earlier {
+            None => Source::New,
+            Some(_) if same => Source::Same,
+            Some(ordinal) => Source::Earlier(ordinal),
+        }
+    }
+
+    /// The ordinal of a location that an earlier instruction has; the next one is
+    /// remembered for it if none has.
+    #[inline]
+    fn ordinal(&mut self, location: u32) -> Option<u32> {
+        let new = self.locations.len();
+        match self.ascending.last() {
+            Some((highest, _)) if *highest >= location => {
+                match self.ascending.binary_search_by_key(&location, |(known, _)| *known) {
+                    Ok(at) => Some(self.ascending[at].1),
+                    Err(_) => {
+                        let ordinal = *self.others.entry(location).or_insert(new);
+                        (ordinal != new).then_some(ordinal)
+                    }
+                }
+            }
+            _ => {
+                self.ascending.push((location, new));
+                None
+            }
+        }
     }
 
     pub(super) fn take(&mut self) -> SourceLocations {
