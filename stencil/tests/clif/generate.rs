@@ -14,9 +14,7 @@ mod ops;
 use body::Body;
 use cranelift_codegen::Context;
 use cranelift_codegen::data_value::DataValue;
-use cranelift_codegen::ir::types::{
-    F32, F64, I8, I8X16, I16, I16X8, I32, I32X4, I64, I64X2, I128,
-};
+use cranelift_codegen::ir::types::{F32, F64, I8, I8X16, I16, I16X8, I32, I32X4, I64, I64X2, I128};
 use cranelift_codegen::ir::{self, AbiParam, ArgumentPurpose, Signature, Type};
 use cranelift_codegen::isa::{CallConv, TargetFrontendConfig, TargetIsa};
 use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext};

@@ -37,10 +37,8 @@ pub fn entry(
     callee: UserExternalName,
     signature: &Signature,
 ) -> ir::Function {
-    let mut function = ir::Function::with_name_signature(
-        ir::UserFuncName::User(name),
-        entry_signature(isa),
-    );
+    let mut function =
+        ir::Function::with_name_signature(ir::UserFuncName::User(name), entry_signature(isa));
     let mut context = FunctionBuilderContext::new();
     let mut builder = FunctionBuilder::new(&mut function, &mut context);
     let block = builder.create_block();
@@ -50,9 +48,8 @@ pub fn entry(
     let flags = MemFlagsData::new();
     let offset = |place: usize| (place * PLACE_BYTES) as i32;
     let types = signature.params.iter().map(|param| param.value_type).enumerate();
-    let args: Vec<Value> = types
-        .map(|(place, ty)| builder.ins().load(ty, flags, memory, offset(place)))
-        .collect();
+    let args: Vec<Value> =
+        types.map(|(place, ty)| builder.ins().load(ty, flags, memory, offset(place))).collect();
     let name = builder.func.declare_imported_user_function(callee);
     let signature = builder.import_signature(signature.clone());
     let name = ExternalName::user(name);
