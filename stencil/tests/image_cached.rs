@@ -110,7 +110,7 @@ fn check(isa: &OwnedTargetIsa, seed: u64) -> usize {
         generations.push((commit(functions, &warm.compiled), functions));
     }
     for (index, function) in program.iter().enumerate() {
-        let args = generate::arguments(&mut rng, &function.signature);
+        let args = native::arguments(&mut rng, &function.signature);
         let expected = direct.run(index, &args);
         for (generation, functions) in &generations {
             let entry = &functions[program.len() + index];

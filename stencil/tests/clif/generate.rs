@@ -23,9 +23,6 @@ use rand::rngs::SmallRng;
 
 const TYPES: [Type; 11] = [I64, I32, I8, I16, F64, F32, I128, I32X4, I8X16, I16X8, I64X2];
 
-/// Arguments and results of a function are at most this many together.
-pub const PLACES: usize = 8;
-
 /// Makes one program after the other; its buffers are reused.
 pub struct Generator {
     context: Context,
@@ -102,16 +99,8 @@ fn param(rng: &mut SmallRng) -> AbiParam {
     }
 }
 
-/// Arguments for a function; few of their bits are set, or most.
-pub fn arguments(rng: &mut SmallRng, signature: &Signature) -> Vec<DataValue> {
-    let argument = |param: &AbiParam| match param.purpose {
-        ArgumentPurpose::VMContext => DataValue::I64(8),
-        _ => constant(rng, param.value_type),
-    };
-    signature.params.iter().map(argument).collect()
-}
-
-fn constant(rng: &mut SmallRng, ty: Type) -> DataValue {
+/// A value of this type; few of its bits are set, or most.
+pub fn constant(rng: &mut SmallRng, ty: Type) -> DataValue {
     let float = match rng.random_range(0..4) {
         0 => f64::from(rng.random_range(-4..5_i8)),
         1 => -0.0,

@@ -6,9 +6,9 @@ use super::type_of;
 use cranelift_codegen::ir::types::{I8, I16, I32, I64};
 use cranelift_codegen::ir::{ArgumentPurpose, Block, SigRef};
 use cranelift_codegen::ir::{
-    AtomicRmwOp, BlockArg, ExtFuncData, ExternalName, FuncRef, GlobalValueData, InstBuilder,
-    InstructionData, JumpTableData, MemFlagsData, Opcode, Signature, SourceLoc, StackSlot,
-    StackSlotData, StackSlotKind, TrapCode, Type, UserExternalName, Value,
+    AtomicRmwOp, BlockArg, DebugTag, ExtFuncData, ExternalName, FuncRef, GlobalValueData,
+    InstBuilder, InstructionData, JumpTableData, MemFlagsData, Opcode, Signature, SourceLoc,
+    StackSlot, StackSlotData, StackSlotKind, TrapCode, Type, UserExternalName, Value,
 };
 use cranelift_codegen::isa::TargetFrontendConfig;
 use cranelift_frontend::{FunctionBuilder, Variable};
@@ -142,6 +142,7 @@ impl<'a> Body<'a> {
                 46..49 => self.leave_behind(),
                 49..52 => self.guard(),
                 52..57 => self.assign(),
+                57..59 => self.reference(),
                 _ => self.expression(),
             }
         }
@@ -155,6 +156,14 @@ impl<'a> Body<'a> {
             _ => return,
         };
         self.builder.set_srcloc(location);
+    }
+
+    /// A value that a garbage collector has to find during calls.
+    fn reference(&mut self) {
+        if self.chance(0.3) {
+            let value = self.value(I64);
+            self.builder.declare_value_needs_stack_map(value);
+        }
     }
 
     fn assign(&mut self) {
@@ -374,6 +383,11 @@ impl<'a> Body<'a> {
         } else {
             self.builder.ins().call(function, &args)
         };
+        if self.chance(0.2) {
+            let mut tags = vec![DebugTag::User(self.rng.random_range(0..99))];
+            tags.extend(self.slots.first().map(|(slot, _)| DebugTag::StackSlot(*slot)));
+            self.builder.func.debug_tags.set(call, tags);
+        }
         self.values.extend_from_slice(self.builder.inst_results(call));
     }
 

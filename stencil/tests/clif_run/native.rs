@@ -1,12 +1,12 @@
 //! Functions -> code that this machine runs, and the way to call it whatever
 //! its signature is.
 
-use crate::generate::PLACES;
+use crate::generate::constant;
 use cranelift_codegen::data_value::DataValue;
 use cranelift_codegen::ir::types::I64;
 use cranelift_codegen::ir::{
-    self, AbiParam, ExtFuncData, ExternalName, InstBuilder, LibCall, MemFlagsData, Signature,
-    UserExternalName, Value,
+    self, AbiParam, ArgumentPurpose, ExtFuncData, ExternalName, InstBuilder, LibCall, MemFlagsData,
+    Signature, UserExternalName, Value,
 };
 use cranelift_codegen::isa::{OwnedTargetIsa, TargetIsa};
 use cranelift_codegen::settings::{self, Configurable};
@@ -14,9 +14,12 @@ use cranelift_codegen::{Context, isa};
 use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext};
 use cranelift_jit::{JITBuilder, JITModule};
 use cranelift_module::{FuncId, Linkage, Module, default_libcall_names};
+use rand::rngs::SmallRng;
 
 /// What stands in memory for one argument or result.
 const PLACE_BYTES: usize = 16;
+/// No function has more arguments, or more results.
+const PLACES: usize = 8;
 
 /// This machine's instruction set, or the smallest of its kind, which has
 /// library calls in place of many instructions.
@@ -105,6 +108,15 @@ pub fn with_entries(isa: &dyn TargetIsa, program: &[ir::Function]) -> Vec<ir::Fu
         .zip(0..)
         .map(|(function, index)| entry(isa, user(count + index), user(index), &function.signature));
     program.iter().cloned().chain(entries).collect()
+}
+
+/// Arguments for a function.
+pub fn arguments(rng: &mut SmallRng, signature: &Signature) -> Vec<DataValue> {
+    let argument = |param: &AbiParam| match param.purpose {
+        ArgumentPurpose::VMContext => DataValue::I64(8),
+        _ => constant(rng, param.value_type),
+    };
+    signature.params.iter().map(argument).collect()
 }
 
 /// Bits of values, as they lie in memory.
