@@ -21,7 +21,7 @@ pub fn read_all(function: &FinalizedFunction<'_>) -> Vec<(&'static str, usize)> 
     view("debug_tags", &|| drop(function.debug_tags()));
     view("frame_layout", &|| drop(function.frame_layout()));
     view("patchable_call_sites", &|| function.patchable_call_sites().for_each(drop));
-    view("value_labels_ranges", &|| drop(function.value_labels_ranges()));
+    view("value_labels_ranges", &|| drop(format!("{:?}", function.value_labels_ranges())));
     view("basic_blocks", &|| drop(function.basic_blocks()));
     view("unwind_info", &|| drop(function.unwind_info()));
     views
