@@ -93,6 +93,8 @@ pub(crate) use compiler::Stages;
 pub use compiler::{CompileError, CompiledFunction, Compiler, Origin};
 pub use finalized::{CallSite, DebugTags, UserStackMap};
 pub use fingerprint::{REGALLOC2_VERSION, SPLIT_VERSION, fingerprint};
+#[cfg(feature = "image")]
+pub(crate) use numbers::{known_symbol_of, lib_call_of};
 pub use numbers::{reloc_number, reloc_of};
 pub use report::Report;
 pub use restore::{MalformedStencil, restore};

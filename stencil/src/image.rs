@@ -58,6 +58,8 @@
 //! from a cache has to have come through [`crate::entry::open`], and from
 //! someone who may run code here.
 //!
+//! [`Fragment::of`] makes a fragment of a function that came through a cache.
+//!
 //! [`append`]: CodeImage::append
 //! [`prepend`]: CodeImage::prepend
 //! [`replace`]: CodeImage::replace
@@ -69,6 +71,7 @@
 mod architecture;
 mod error;
 mod field;
+mod finalized;
 mod fragment;
 #[expect(unsafe_code, reason = "the instruction cache is told of new code")]
 mod generation;
@@ -83,6 +86,7 @@ mod veneers;
 use crate::parameters::ExternalName;
 pub use architecture::Architecture;
 pub use error::ImageError;
+pub use finalized::{Builtin, FragmentError};
 pub use fragment::{Fragment, FragmentRelocation, FragmentTarget};
 pub use generation::Generation;
 pub use offsets::ImageBytes;
