@@ -301,6 +301,13 @@ impl<'a> CompiledStencil<'a> {
         self.metadata.slot_count
     }
 
+    /// Whether the entry has tables for debuggers and instrumentation, sound or
+    /// not, as those of Cranelift's other front ends have.
+    #[cfg(feature = "codegen")]
+    pub(crate) fn has_debug(&self) -> bool {
+        !self.metadata.debug.is_empty()
+    }
+
     /// Tables for debuggers and instrumentation, if there are any. They are
     /// checked here, not when the entry is opened; such as no [`DebugBuilder`]
     /// makes, which only a forger can have sealed, are none.

@@ -4,6 +4,7 @@
 //! place at which a hit and a miss differ.
 
 use super::codegen::{GenerateError, generate};
+use super::finalized::is_known;
 use super::fingerprint::fingerprint;
 use super::policy::Policy;
 use super::report::Report;
@@ -192,7 +193,8 @@ impl Slot {
         let fits = stencil.callee_count() == self.callees
             && stencil.source_count() == self.sources
             && stencil.slot_count() == self.stack_slots
-            && stencil.relocations().all(super::finalized::is_known);
+            && stencil.has_debug()
+            && stencil.relocations().all(|reloc| is_known(reloc, stencil.code().len()));
         if fits { Ok(entry) } else { Err(MissReason::BadEntry) }
     }
 }

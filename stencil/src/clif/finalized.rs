@@ -13,6 +13,7 @@ use crate::compiled::{
 #[cfg(feature = "module")]
 use crate::finalize::FinalTarget;
 use crate::finalize::FinalizedFunction;
+use cranelift_codegen::binemit::Reloc;
 use cranelift_codegen::isa::unwind::UnwindInfo;
 use cranelift_codegen::{
     ExceptionContextLoc, Final, FinalizedMachCallSite, FinalizedMachExceptionHandler,
@@ -67,10 +68,15 @@ pub struct DebugTags {
     pub tags: Vec<ir::DebugTag>,
 }
 
-/// Whether a relocation is one that this version of Cranelift makes. Others,
-/// which only a forged entry has, would be lost below.
-pub(super) fn is_known(reloc: StencilRelocation) -> bool {
-    reloc_of(reloc.kind).is_some()
+/// Whether a relocation is one that this version of Cranelift makes, inside of
+/// the code. Others, which only a forged entry has, would be lost below.
+pub(super) fn is_known(reloc: StencilRelocation, code_len: usize) -> bool {
+    let width = match reloc_of(reloc.kind) {
+        None => return false,
+        Some(Reloc::Abs8 | Reloc::S390xTlsGd64) => 8,
+        Some(_) => 4,
+    };
+    reloc.offset as usize + width <= code_len
         && match reloc.target {
             RelocationTarget::Callee(_) | RelocationTarget::FunctionOffset(_) => true,
             RelocationTarget::LibCall(number) => lib_call_of(number).is_some(),

@@ -5,7 +5,7 @@ use super::{constant, type_of};
 use cranelift_codegen::data_value::DataValue;
 use cranelift_codegen::ir::condcodes::{FloatCC, IntCC};
 use cranelift_codegen::ir::types::{F32, F64, I8, I16, I32, I64, I128};
-use cranelift_codegen::ir::{InstBuilder, MemFlagsData, Type, Value};
+use cranelift_codegen::ir::{ConstantData, InstBuilder, MemFlagsData, Type, Value};
 use rand::RngExt as _;
 
 impl Body<'_> {
@@ -26,7 +26,7 @@ impl Body<'_> {
     }
 
     pub fn constant(&mut self, ty: Type) -> Value {
-        if ty.is_vector() {
+        if ty.is_vector() && self.chance(0.5) {
             let lane = self.constant(ty.lane_type());
             return self.builder.ins().splat(ty, lane);
         }
@@ -35,6 +35,11 @@ impl Body<'_> {
         match value {
             DataValue::F32(value) => ins.f32const(value),
             DataValue::F64(value) => ins.f64const(value),
+            DataValue::V128(bytes) => {
+                let bytes = ConstantData::from(&bytes[..]);
+                let handle = self.builder.func.dfg.constants.insert(bytes);
+                self.builder.ins().vconst(ty, handle)
+            }
             DataValue::I128(value) => {
                 let low = ins.iconst(I64, value as i64);
                 let high = self.builder.ins().iconst(I64, (value >> 64) as i64);

@@ -11,9 +11,10 @@ use stencil::clif::{Splitter, fingerprint, generate};
 use stencil::entry::{self, HEADER_LEN};
 use stencil::{CacheKey, EntryBytes, StencilBuilder, StencilKind};
 
-const CODE_LEN_AT: usize = 40;
-const METADATA_LEN_AT: usize = 44;
-const CHECKSUM_AT: usize = 48;
+const CHECKSUM_AT: usize = 8;
+const KEY_AT: usize = 24;
+const CODE_LEN_AT: usize = 56;
+const METADATA_LEN_AT: usize = 60;
 
 /// Serves the same bytes for every key, and keeps nothing.
 #[derive(Default)]
@@ -69,10 +70,8 @@ pub fn reseal(metadata_at: usize, bytes: &mut [u8]) {
     for (len, at) in lens.into_iter().zip([CODE_LEN_AT, METADATA_LEN_AT]) {
         bytes[at..at + 4].copy_from_slice(&(len as u32).to_le_bytes());
     }
-    let mut hash = xxhash_rust::xxh3::Xxh3Default::new();
-    hash.update(&bytes[..CHECKSUM_AT]);
-    hash.update(&bytes[HEADER_LEN..]);
-    bytes[CHECKSUM_AT..HEADER_LEN].copy_from_slice(&hash.digest128().to_le_bytes());
+    let checksum = xxhash_rust::xxh3::xxh3_128(&bytes[KEY_AT..]);
+    bytes[CHECKSUM_AT..KEY_AT].copy_from_slice(&checksum.to_le_bytes());
 }
 
 /// Extremes of bincode's and of LEB128's numbers.

@@ -107,6 +107,10 @@ impl Body<'_, '_> {
 
     /// That of the operand that decides, of the first result, or none.
     fn controlling_type(&mut self, data: &InstructionData, results: &[Type]) -> Option<Type> {
+        // Of a vector of dynamic size, which no stencil has.
+        if data.opcode() == Opcode::ExtractVector {
+            return None;
+        }
         let constraints = data.opcode().constraints();
         if !constraints.is_polymorphic() {
             return Some(types::INVALID);

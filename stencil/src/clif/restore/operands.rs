@@ -51,6 +51,11 @@ impl Operands<'_, '_> {
         Some(ValueList::from_slice(&values, &mut self.dfg.value_lists))
     }
 
+    /// What is called by its address is the first of the arguments.
+    fn called(&mut self) -> Option<ValueList> {
+        self.list().filter(|list| !list.is_empty())
+    }
+
     fn block(&mut self) -> Option<Block> {
         self.reader.below(self.blocks).map(Block::from_u32)
     }
@@ -239,7 +244,7 @@ impl Operands<'_, '_> {
             }
             Format::CallIndirect => {
                 let sig_ref = self.entities.signature(self.reader)?;
-                InstructionData::CallIndirect { opcode, args: self.list()?, sig_ref }
+                InstructionData::CallIndirect { opcode, args: self.called()?, sig_ref }
             }
             Format::TryCall => {
                 let func_ref = self.entities.function(self.reader)?;
@@ -248,7 +253,7 @@ impl Operands<'_, '_> {
                 InstructionData::TryCall { opcode, args, func_ref, exception }
             }
             Format::TryCallIndirect => {
-                let args = self.list()?;
+                let args = self.called()?;
                 InstructionData::TryCallIndirect {
                     opcode,
                     args,
