@@ -6,13 +6,19 @@
 //! Every table is a string of LEB128 numbers (see [`crate::packed`]), offsets as
 //! distances from the one before.
 //!
-//! Invariant: a `CompiledStencil` exists only for tables that were walked from
-//! end to end by [`crate::entry::open`]; its iterators cannot meet bad bytes.
+//! Invariants:
+//! - a `CompiledStencil` exists only with relocations that [`crate::entry::open`]
+//!   has walked from end to end;
+//! - the other tables are walked by whoever uses their numbers as places
+//!   ([`CompiledStencil::tables_are_sound`]): damage does not pass the checksum,
+//!   and a forger can seal well-formed lies as well. No iterator panics or
+//!   allocates, whatever it meets.
 
 mod builder;
 mod debug;
 mod rows;
 
+use crate::packed::unzigzag;
 use crate::parameters::{CalleeIndex, ExternalName, SourceOrdinal};
 use bincode::{BorrowDecode, Encode};
 pub use builder::StencilBuilder;
@@ -179,8 +185,8 @@ pub(crate) struct Table<'a> {
     pub(crate) bytes: &'a [u8],
 }
 
-/// The metadata of an entry as bincode keeps it: integers of variable width,
-/// each table's bytes preceded by their length.
+/// The metadata of an entry as bincode keeps it: fixed-width little-endian
+/// integers, each table's bytes preceded by their length.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Encode, BorrowDecode)]
 pub(crate) struct Metadata<'a> {
     pub(crate) alignment: u32,
@@ -315,30 +321,49 @@ impl<'a> CompiledStencil<'a> {
         StencilDebug::read(self.metadata.debug, self.code.len())
     }
 
-    /// Walks every table once. `None` if any of them is not what
-    /// [`StencilBuilder`] writes: too short, too long, out of order, out of the
-    /// code's or the parameters' bounds.
-    pub(crate) fn checked(code: &'a [u8], metadata: Metadata<'a>) -> Option<Self> {
+    /// What an entry's bytes say, if its relocations, without which no code can
+    /// be placed, are what [`StencilBuilder`] writes.
+    pub(crate) fn read(code: &'a [u8], metadata: Metadata<'a>) -> Option<Self> {
         let code_len = u32::try_from(code.len()).ok()?;
-        let bounded = |offset: u32| (offset <= code_len).then_some(());
         if !metadata.alignment.is_power_of_two() || metadata.alignment > 1 << 16 {
             return None;
         }
-
         let Table { count, mut bytes } = metadata.relocations;
         let mut offset = 0;
         for _ in 0..count {
             let relocation = take_relocation(&mut bytes, &mut offset)?;
-            bounded(relocation.offset.checked_add(4)?)?;
-            match relocation.target {
-                RelocationTarget::Callee(CalleeIndex(callee)) => {
-                    (callee < metadata.callee_count).then_some(())?;
-                }
-                RelocationTarget::FunctionOffset(offset) => bounded(offset)?,
-                _ => {}
-            }
+            let target_fits = match relocation.target {
+                RelocationTarget::Callee(CalleeIndex(callee)) => callee < metadata.callee_count,
+                RelocationTarget::FunctionOffset(offset) => offset <= code_len,
+                _ => true,
+            };
+            (target_fits && relocation.offset.checked_add(4)? <= code_len).then_some(())?;
         }
         bytes.is_empty().then_some(())?;
+        match metadata.unwind_kind {
+            UNWIND_NONE if metadata.unwind.is_empty() => {}
+            UNWIND_SYSTEMV if metadata.unwind.len() >= 16 => {}
+            UNWIND_CRANELIFT => {}
+            _ => return None,
+        }
+        Some(Self { code, metadata })
+    }
+
+    /// Walks the tables that opening an entry leaves alone: traps, source map,
+    /// call sites and stack maps. False if any of them is not what
+    /// [`StencilBuilder`] writes: too short, too long, out of order, out of the
+    /// code's or the parameters' bounds.
+    ///
+    /// Only a forger can have sealed such a table. For those who use its numbers
+    /// as places in memory; an iterator over it ends at its first bad row.
+    pub fn tables_are_sound(&self) -> bool {
+        self.walk_tables().is_some()
+    }
+
+    fn walk_tables(&self) -> Option<()> {
+        let Self { code, metadata } = self;
+        let code_len = u32::try_from(code.len()).ok()?;
+        let bounded = |offset: u32| (offset <= code_len).then_some(());
 
         let Table { count, mut bytes } = metadata.traps;
         let mut offset = 0;
@@ -347,18 +372,7 @@ impl<'a> CompiledStencil<'a> {
         }
         bytes.is_empty().then_some(())?;
 
-        let Table { count, mut bytes } = metadata.sources;
-        let (mut offset, mut ordinal) = (0, 0);
-        for _ in 0..count {
-            let source = take_source(&mut bytes, &mut offset, &mut ordinal)?;
-            bounded(source.offset)?;
-            if let Some(SourceOrdinal(ordinal)) = source.ordinal
-                && ordinal >= metadata.source_count
-            {
-                return None;
-            }
-        }
-        bytes.is_empty().then_some(())?;
+        walk_sources(metadata.sources, code_len, metadata.source_count)?;
 
         let Table { count, mut bytes } = metadata.call_sites;
         let mut offset = 0;
@@ -379,14 +393,28 @@ impl<'a> CompiledStencil<'a> {
                 return None;
             }
         }
-        bytes.is_empty().then_some(())?;
-
-        match metadata.unwind_kind {
-            UNWIND_NONE if metadata.unwind.is_empty() => {}
-            UNWIND_SYSTEMV if metadata.unwind.len() >= 16 => {}
-            UNWIND_CRANELIFT => {}
-            _ => return None,
-        }
-        Some(Self { code, metadata })
+        bytes.is_empty().then_some(())
     }
+}
+
+/// The longest table of most entries. Offsets ascend, so the last one is the
+/// highest.
+fn walk_sources(sources: Table<'_>, code_len: u32, source_count: u32) -> Option<()> {
+    let Table { count, mut bytes } = sources;
+    let (mut offset, mut ordinal, mut highest) = (0u32, 0u32, -1);
+    for _ in 0..count {
+        // Nearly all rows are of two small numbers.
+        if let [step @ ..0x80, distance @ ..0x80, rest @ ..] = bytes
+            && step & 1 == 0
+        {
+            bytes = rest;
+            offset = offset.checked_add(u32::from(step >> 1))?;
+            ordinal = ordinal.wrapping_add_signed(unzigzag(u64::from(*distance)) as i32);
+            highest = highest.max(i64::from(ordinal));
+        } else if take_source(&mut bytes, &mut offset, &mut ordinal)?.ordinal.is_some() {
+            highest = highest.max(i64::from(ordinal));
+        }
+    }
+    let bounded = offset <= code_len && highest < i64::from(source_count);
+    (bytes.is_empty() && bounded).then_some(())
 }

@@ -111,7 +111,7 @@ pub enum EntryError {
 fn codec() -> impl bincode::config::Config {
     bincode::config::standard()
         .with_little_endian()
-        .with_variable_int_encoding()
+        .with_fixed_int_encoding()
         .with_limit::<ENTRY_BYTES_MAX>()
 }
 
@@ -249,7 +249,7 @@ pub fn open<'a>(key: &CacheKey, bytes: &'a [u8]) -> Result<CompiledStencil<'a>, 
     if len != parts.metadata.len() {
         return Err(malformed());
     }
-    CompiledStencil::checked(parts.code, metadata).ok_or_else(malformed)
+    CompiledStencil::read(parts.code, metadata).ok_or_else(malformed)
 }
 
 /// An entry that [`open`] has accepted, with its bytes.

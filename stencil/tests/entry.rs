@@ -216,9 +216,15 @@ fn forged_metadata_is_refused_or_harmless() {
             match entry::open(&KEY, &forged) {
                 Err(EntryError::Malformed { .. }) => refused += 1,
                 Err(error) => panic!("byte {at} = {value}: {error}"),
+                Ok(stencil) if !stencil.tables_are_sound() => {
+                    refused += 1;
+                    read_all(&stencil);
+                }
                 Ok(stencil) => {
                     opened += 1;
                     read_all(&stencil);
+                    assert_eq!(stencil.traps().count(), stencil.trap_count() as usize);
+                    assert_eq!(stencil.sources().count(), stencil.mapped_count() as usize);
                 }
             }
         }
@@ -227,8 +233,8 @@ fn forged_metadata_is_refused_or_harmless() {
 }
 
 fn read_all(stencil: &stencil::CompiledStencil<'_>) {
-    assert_eq!(stencil.traps().count(), stencil.trap_count() as usize);
-    assert_eq!(stencil.sources().count(), stencil.mapped_count() as usize);
+    assert!(stencil.traps().count() <= stencil.trap_count() as usize);
+    assert!(stencil.sources().count() <= stencil.mapped_count() as usize);
     let size = stencil.code().len() as u32;
     for relocation in stencil.relocations() {
         if let RelocationTarget::Callee(callee) = relocation.target {
@@ -236,7 +242,7 @@ fn read_all(stencil: &stencil::CompiledStencil<'_>) {
         }
     }
     stencil.call_sites().for_each(|site| assert!(site.handlers().count() < 1000));
-    stencil.stack_maps().for_each(|map| assert_eq!(map.slots().count(), map.slot_count() as usize));
+    stencil.stack_maps().for_each(|map| assert!(map.slots().count() <= map.slot_count() as usize));
     if let Some(debug) = stencil.debug() {
         debug.tags().for_each(|list| assert!(list.tags().count() < 1000));
         debug.value_labels().for_each(|label| assert!(label.ranges().count() < 1000));

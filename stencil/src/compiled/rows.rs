@@ -24,6 +24,7 @@ pub(super) const TARGET_KNOWN_SYMBOL: u64 = 2;
 pub(super) const TARGET_FUNCTION_OFFSET: u64 = 3;
 pub(super) const TARGET_CALLEE: u64 = 4;
 
+#[inline]
 pub(super) fn take_relocation(bytes: &mut &[u8], offset: &mut u32) -> Option<StencilRelocation> {
     Some(StencilRelocation {
         offset: step(bytes, offset)?,
@@ -45,6 +46,7 @@ pub(super) fn take_relocation(bytes: &mut &[u8], offset: &mut u32) -> Option<Ste
     })
 }
 
+#[inline]
 pub(super) fn take_trap(bytes: &mut &[u8], offset: &mut u32) -> Option<StencilTrap> {
     Some(StencilTrap { offset: step(bytes, offset)?, code: take_u8(bytes)? })
 }
@@ -102,6 +104,7 @@ pub(super) fn take_table<'a, T>(
     Some(Table { count, bytes })
 }
 
+#[inline]
 pub(super) fn take_call_site<'a>(
     bytes: &mut &'a [u8],
     offset: &mut u32,

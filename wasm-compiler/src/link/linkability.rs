@@ -65,6 +65,7 @@ impl Linkability {
         !stencil.call_sites().any(|site| site.handlers().any(in_register))
             && !stencil.stack_maps().any(|map| map.slots().any(|slot| slot.offset % 4 != 0))
             && !matches!(stencil.unwind(), Unwind::Cranelift(_))
+            && stencil.tables_are_sound()
             && self.relocations_of(stencil)
     }
 

@@ -131,7 +131,7 @@ impl Body<'_> {
         let marks = source
             | if tags.is_empty() { 0 } else { MARK_DEBUG_TAGS }
             | if stack_map.is_empty() { 0 } else { MARK_STACK_MAP };
-        self.head(inst, opcode, marks, earlier)?;
+        self.head(results, opcode, marks, earlier)?;
         self.has_forward_use = false;
         self.operands(data)?;
         if self.has_forward_use {
@@ -149,9 +149,14 @@ impl Body<'_> {
 
     /// Everything before the operands.
     #[inline]
-    fn head(&mut self, inst: Inst, opcode: Opcode, marks: u8, earlier: Option<u32>) -> Written {
+    fn head(
+        &mut self,
+        results: &[Value],
+        opcode: Opcode,
+        marks: u8,
+        earlier: Option<u32>,
+    ) -> Written {
         let dfg = &self.function.dfg;
-        let results = dfg.inst_results(inst);
         if let ([result], None) = (results, earlier)
             && let ty @ ..0x80 = dfg.value_type(*result).index()
         {

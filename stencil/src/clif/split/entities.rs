@@ -61,10 +61,15 @@ impl Entities {
         writer
     }
 
+    #[inline]
     pub(super) fn signature(&mut self, function: &ir::Function, handle: ir::SigRef) -> Number {
-        if let Some(number) = self.signatures.numbers.get(handle.index()) {
-            return Ok(number);
+        match self.signatures.numbers.get(handle.index()) {
+            Some(number) => Ok(number),
+            None => self.new_signature(function, handle),
         }
+    }
+
+    fn new_signature(&mut self, function: &ir::Function, handle: ir::SigRef) -> Number {
         let data = function.dfg.signatures.get(handle).ok_or(Uncacheable::Undefined)?;
         let mut definition = self.scratch();
         write_signature(&mut definition, data);
@@ -74,10 +79,15 @@ impl Entities {
         Ok(number)
     }
 
+    #[inline]
     pub(super) fn function(&mut self, function: &ir::Function, handle: ir::FuncRef) -> Number {
-        if let Some(number) = self.functions.numbers.get(handle.index()) {
-            return Ok(number);
+        match self.functions.numbers.get(handle.index()) {
+            Some(number) => Ok(number),
+            None => self.new_function(function, handle),
         }
+    }
+
+    fn new_function(&mut self, function: &ir::Function, handle: ir::FuncRef) -> Number {
         let data = function.dfg.ext_funcs.get(handle).ok_or(Uncacheable::Undefined)?;
         let ExtFuncData { name, signature, colocated, patchable } = data;
         let signature = self.signature(function, *signature)?;
@@ -121,10 +131,15 @@ impl Entities {
         Ok(())
     }
 
+    #[inline]
     pub(super) fn mem_flags(&mut self, function: &ir::Function, handle: ir::MemFlags) -> Number {
-        if let Some(number) = self.mem_flags.numbers.get(handle.index()) {
-            return Ok(number);
+        match self.mem_flags.numbers.get(handle.index()) {
+            Some(number) => Ok(number),
+            None => self.new_mem_flags(function, handle),
         }
+    }
+
+    fn new_mem_flags(&mut self, function: &ir::Function, handle: ir::MemFlags) -> Number {
         if !function.dfg.mem_flags.is_valid(handle) {
             return Err(Uncacheable::Undefined);
         }
