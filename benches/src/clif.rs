@@ -13,6 +13,17 @@ pub mod fit;
 pub mod lookup_cost;
 pub mod timed;
 
+// What is compared is said once, by the tests of the stages.
+#[path = "../../stencil/tests/clif/compare.rs"]
+mod compare;
+#[path = "../../stencil/tests/clif/scramble.rs"]
+mod scramble;
+
+pub mod sameness;
+pub mod stability;
+pub mod stage_times;
+pub mod staged;
+
 use anyhow::{Context as _, Result, ensure};
 use cranelift_codegen::ir;
 use stand_in::StandIn;
