@@ -61,6 +61,7 @@ mod bypass;
 mod defined;
 mod delegate;
 
+use crate::clif::policy::Policy;
 use crate::clif::{CompiledFunction, Report, Stages};
 use crate::store::CacheStore;
 pub use bypass::BypassReason;
@@ -179,6 +180,14 @@ impl<M: Module> CachedModule<M> {
         &mut self.inner
     }
 
+    /// Says which functions are worth a lookup and worth publishing, as
+    /// [`Compiler::set_policy`](crate::clif::Compiler::set_policy). For a store
+    /// on disk whose functions are defined one by one,
+    /// [`Policy::one_by_one`] is what was measured to pay.
+    pub fn set_policy(&mut self, policy: Policy) {
+        self.stages.policy = policy;
+    }
+
     /// What happened so far.
     pub fn report(&self) -> ModuleReport<'_> {
         ModuleReport { cache: &self.stages.report, bypassed: &self.bypassed }
@@ -268,8 +277,10 @@ impl<M: Module> CachedModule<M> {
     fn retarget(&mut self) {
         if std::mem::take(&mut self.retarget) {
             let report = std::mem::take(&mut self.stages.report);
+            let policy = self.stages.policy;
             self.stages = Stages::new(self.inner.isa(), self.store.clone());
             self.stages.report = report;
+            self.stages.policy = policy;
         }
     }
 
@@ -302,6 +313,9 @@ impl<M: Module> CachedModule<M> {
         context.take_compiled_code();
         if let Some(reason) = self.reason(id, &context.func) {
             return Ok(Err(reason));
+        }
+        if context.want_disasm {
+            return Ok(Err(BypassReason::Disassembly));
         }
         self.retarget();
         match self.stages.compile(self.inner.isa(), &context.func) {

@@ -308,3 +308,32 @@ fn an_entry_of_another_function_is_a_miss() {
     assert_eq!(define(7), (codes[0].clone(), wrong.clone()));
     assert_eq!(define(9), (codes[1].clone(), wrong));
 }
+
+#[test]
+fn a_function_whose_disassembly_is_asked_for_is_compiled() {
+    let store = Arc::new(MemoryStore::default());
+    for (want_disasm, origin) in
+        [(false, Ok(Origin::Compiled)), (true, Err(BypassReason::Disassembly))]
+    {
+        let mut module = cached_jit(NO_UNWIND, &store);
+        let id = declare(&mut module, "number", Linkage::Export);
+        let mut context = Context::for_function(number(7, true));
+        context.want_disasm = want_disasm;
+        let defined = module.define(id, &mut context).unwrap();
+        assert_eq!(defined.origin(), origin);
+        let disassembled = defined.as_bypassed().is_some_and(|code| code.vcode.is_some());
+        assert_eq!(disassembled, want_disasm);
+    }
+}
+
+#[test]
+fn a_policy_survives_a_change_of_the_inner_module() {
+    let store = Arc::new(MemoryStore::default());
+    let mut module = cached_jit(NO_UNWIND, &store);
+    module.set_policy(stencil::clif::policy::Policy::one_by_one());
+    let _ = module.inner_mut();
+    let id = declare(&mut module, "number", Linkage::Export);
+    module.define(id, &mut Context::for_function(number(7, true))).unwrap();
+    assert_eq!(module.report().cache.unasked, 1);
+    assert!(is_empty(&store));
+}

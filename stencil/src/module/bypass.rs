@@ -15,6 +15,8 @@ pub enum BypassReason {
     /// It is an import or is defined already; the inner module has an error for
     /// it.
     NotDefinable,
+    /// Its disassembly is asked for (`Context::want_disasm`), which no entry holds.
+    Disassembly,
     /// It was to be compiled with a control plane, which may perturb the code.
     ControlPlane,
     /// It has no stencil.
@@ -32,6 +34,7 @@ impl BypassReason {
             Self::UnwindTables => "unwind-tables",
             Self::TryCall => "try-call",
             Self::NotDefinable => "not-definable",
+            Self::Disassembly => "disassembly",
             Self::ControlPlane => "control-plane",
             Self::Uncacheable(reason) => reason.name(),
             Self::Unheld(_) => "unheld",
