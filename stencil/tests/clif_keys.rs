@@ -10,7 +10,10 @@ mod sample;
 mod scramble;
 
 use compare::{check, split};
+use cranelift_codegen::ir::InstBuilder;
 use cranelift_codegen::ir::{self, DebugTag, ExternalName, SourceLoc, UserFuncName};
+use cranelift_codegen::isa::CallConv;
+use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use sample::{SAMPLE, changed, isa, parse};
@@ -221,6 +224,69 @@ fn a_function_built_in_any_order_in_a_context_of_any_past_has_the_same_key() {
             assert!(split(&*isa, &context.func).bytes == expected.bytes, "{}", context.func);
             check(&*isa, &context.func);
         }
+    }
+}
+
+/// What a front end builds, with as many handlers as `handlers`.
+fn build_try_call(
+    context: &mut cranelift_codegen::Context,
+    builder_context: &mut FunctionBuilderContext,
+    handlers: u32,
+) {
+    let function = &mut context.func;
+    function.signature = ir::Signature::new(CallConv::Tail);
+    function.signature.params.push(ir::AbiParam::new(ir::types::I64));
+    let mut builder = FunctionBuilder::new(function, builder_context);
+    let signature = builder.import_signature(builder.func.signature.clone());
+    let name = ir::UserExternalName::new(0, handlers);
+    let name = ExternalName::user(builder.func.declare_imported_user_function(name));
+    let (colocated, patchable) = (true, false);
+    let callee = ir::ExtFuncData { name, signature, colocated, patchable };
+    let callee = builder.import_function(callee);
+    let (entry, end) = (builder.create_block(), builder.create_block());
+    builder.append_block_params_for_function_params(entry);
+    builder.switch_to_block(entry);
+    let argument = builder.block_params(entry)[0];
+    let end_call = builder.func.dfg.block_call(end, &[]);
+    let mut items = Vec::new();
+    let mut caught = Vec::new();
+    for tag in 0..handlers {
+        let block = builder.create_block();
+        let payload = builder.append_block_param(block, ir::types::I64);
+        let call = builder.func.dfg.block_call(block, &[ir::BlockArg::TryCallExn(0)]);
+        items.push(ir::ExceptionTableItem::Tag(ir::ExceptionTag::from_u32(tag), call));
+        caught.push((block, payload));
+    }
+    let table = ir::ExceptionTableData::new(signature, end_call, items);
+    let table = builder.func.dfg.exception_tables.push(table);
+    builder.ins().try_call(callee, &[argument], table);
+    for (block, payload) in caught {
+        builder.switch_to_block(block);
+        builder.ins().call(callee, &[payload]);
+        builder.ins().jump(end, &[]);
+    }
+    builder.switch_to_block(end);
+    builder.ins().return_(&[]);
+    builder.seal_all_blocks();
+    builder.finalize(isa(&[]).frontend_config());
+}
+
+/// Clearing a context leaves its exception tables behind.
+#[test]
+fn exception_tables_of_earlier_functions_do_not_change_the_key() {
+    let isa = isa(&[]);
+    let mut builder_context = FunctionBuilderContext::new();
+    let mut reused = cranelift_codegen::Context::new();
+    for handlers in [3, 1, 4, 0, 2] {
+        let mut fresh = cranelift_codegen::Context::new();
+        build_try_call(&mut fresh, &mut FunctionBuilderContext::new(), handlers);
+        reused.clear();
+        build_try_call(&mut reused, &mut builder_context, handlers);
+        let (fresh_tables, reused_tables) =
+            (fresh.func.dfg.exception_tables.len(), reused.func.dfg.exception_tables.len());
+        assert!(fresh_tables < reused_tables || handlers == 3, "the context is left as it was");
+        check_same_key(&fresh.func, &reused.func);
+        check(&*isa, &reused.func);
     }
 }
 
