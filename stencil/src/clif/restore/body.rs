@@ -9,7 +9,8 @@ use crate::clif::{
     RESULTS_MANY, RESULTS_SHIFT,
 };
 use cranelift_codegen::ir::{
-    self, Block, DebugTag, Inst, InstructionData, Opcode, SourceLoc, Type, UserStackMapEntry, types,
+    self, Block, BlockArg, DebugTag, Inst, InstructionData, Opcode, SourceLoc, Type,
+    UserStackMapEntry, Value, types,
 };
 
 /// Appends all blocks; gives the number of values that they define.
@@ -23,8 +24,17 @@ pub(super) fn read(
         let block = function.dfg.make_block();
         function.layout.append_block(block);
     }
-    let mut body =
-        Body { reader, entities, function, blocks, last_ordinal: NO_LOCATION, ordinals: 1 };
+    let mut body = Body {
+        reader,
+        entities,
+        function,
+        blocks,
+        last_ordinal: NO_LOCATION,
+        ordinals: 1,
+        result_types: Vec::new(),
+        values: Vec::new(),
+        args: Vec::new(),
+    };
     for block in 0..blocks {
         body.block(Block::from_u32(block))?;
     }
@@ -48,6 +58,10 @@ struct Body<'r, 'a> {
     last_ordinal: u32,
     /// The next new one.
     ordinals: u32,
+    // Buffers for the lists of one instruction.
+    result_types: Vec<Type>,
+    values: Vec<Value>,
+    args: Vec<BlockArg>,
 }
 
 impl Body<'_, '_> {
@@ -78,20 +92,22 @@ impl Body<'_, '_> {
             few => u32::from(few),
         };
         let ordinal = self.ordinal(marks)?;
-        let mut result_types = Vec::with_capacity(results.min(16) as usize);
+        self.result_types.clear();
         for _ in 0..results {
-            result_types.push(self.reader.ty()?);
+            self.result_types.push(self.reader.ty()?);
         }
         let data = Operands {
             reader: self.reader,
             entities: self.entities,
             dfg: &mut self.function.dfg,
             blocks: self.blocks,
+            values: &mut self.values,
+            args: &mut self.args,
         }
         .read(opcode)?;
-        let controlling = self.controlling_type(&data, &result_types)?;
+        let controlling = self.controlling_type(&data)?;
         let inst = self.function.dfg.make_inst(data);
-        self.results(inst, controlling, &result_types)?;
+        self.results(inst, controlling)?;
         self.function.layout.append_inst(inst, block);
         if ordinal != NO_LOCATION {
             self.function.set_srcloc(inst, SourceLoc::new(ordinal));
@@ -106,7 +122,7 @@ impl Body<'_, '_> {
     }
 
     /// That of the operand that decides, of the first result, or none.
-    fn controlling_type(&mut self, data: &InstructionData, results: &[Type]) -> Option<Type> {
+    fn controlling_type(&mut self, data: &InstructionData) -> Option<Type> {
         // Of a vector of dynamic size, which no stencil has.
         if data.opcode() == Opcode::ExtractVector {
             return None;
@@ -124,7 +140,7 @@ impl Body<'_, '_> {
                 dfg.value_type(operand)
             }
         } else {
-            *results.first()?
+            *self.result_types.first()?
         };
         constraints.ctrl_typeset()?.contains(ty).then_some(ty)
     }
@@ -143,9 +159,10 @@ impl Body<'_, '_> {
     }
 
     /// Defines the results, which have to be of the types that the opcode gives.
-    fn results(&mut self, inst: Inst, controlling: Type, expected: &[Type]) -> Option<()> {
+    fn results(&mut self, inst: Inst, controlling: Type) -> Option<()> {
         let dfg = &mut self.function.dfg;
-        dfg.inst_result_types(inst, controlling).eq(expected.iter().copied()).then_some(())?;
+        let expected = self.result_types.iter().copied();
+        dfg.inst_result_types(inst, controlling).eq(expected).then_some(())?;
         dfg.make_inst_results(inst, controlling);
         Some(())
     }

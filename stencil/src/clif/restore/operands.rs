@@ -20,6 +20,8 @@ pub(super) struct Operands<'r, 'a> {
     pub(super) entities: &'r Entities,
     pub(super) dfg: &'r mut DataFlowGraph,
     pub(super) blocks: u32,
+    pub(super) values: &'r mut Vec<Value>,
+    pub(super) args: &'r mut Vec<BlockArg>,
 }
 
 impl Operands<'_, '_> {
@@ -44,11 +46,12 @@ impl Operands<'_, '_> {
     }
 
     fn list(&mut self) -> Option<ValueList> {
-        let mut values = Vec::new();
+        self.values.clear();
         for _ in 0..self.reader.uleb32()? {
-            values.push(self.value()?);
+            let value = self.value()?;
+            self.values.push(value);
         }
-        Some(ValueList::from_slice(&values, &mut self.dfg.value_lists))
+        Some(ValueList::from_slice(self.values, &mut self.dfg.value_lists))
     }
 
     /// What is called by its address is the first of the arguments.
@@ -62,17 +65,19 @@ impl Operands<'_, '_> {
 
     fn block_call(&mut self) -> Option<BlockCall> {
         let block = self.block()?;
-        let mut args = Vec::new();
+        self.args.clear();
         for _ in 0..self.reader.uleb32()? {
             let head = self.reader.uleb()?;
             let payload = head / 3;
             let index = u32::try_from(payload).ok().filter(|index| *index <= VALUE_MAX);
-            args.push(match head % 3 {
+            let arg = match head % 3 {
                 0 => BlockArg::Value(self.distance(crate::packed::unzigzag(payload))?),
                 1 => BlockArg::TryCallRet(index?),
                 _ => BlockArg::TryCallExn(index?),
-            });
+            };
+            self.args.push(arg);
         }
+        let args = self.args.iter().copied();
         Some(BlockCall::new(block, args, &mut self.dfg.value_lists))
     }
 
