@@ -190,9 +190,11 @@ fn compiles(
         // The second compile finds what the first has left in the processor's caches, and
         // each finds what its key has left: so all four orders take turns.
         let turn = round + at;
-        for (nth, canonical) in [turn % 2 == 1, turn % 2 == 0].into_iter().enumerate() {
+        for (nth, canonical) in
+            [!turn.is_multiple_of(2), turn.is_multiple_of(2)].into_iter().enumerate()
+        {
             let made = of.original.clone();
-            if (nth + turn / 2) % 2 == 0 {
+            if (nth + turn / 2).is_multiple_of(2) {
                 let key = || split_and_key(&mut splitter, fingerprint, &made);
                 stopwatch.time(Stage::KeyBetweenCompiles, at, key);
             } else {
