@@ -55,7 +55,7 @@ fn entries(sandbox: &Sandbox) -> Vec<(CacheKey, EntryBytes)> {
     let file = fs::read(disk.stats().file.unwrap()).unwrap();
     let starts = file.windows(4).enumerate().filter(|(_, window)| window == b"STCL");
     let keys = starts.filter_map(|(at, _)| {
-        let key: [u8; 32] = file.get(at + 8..at + 40)?.try_into().ok()?;
+        let key: [u8; 32] = file.get(at + 24..at + 56)?.try_into().ok()?;
         Some(CacheKey::from_bytes(key))
     });
     keys.filter_map(|key| match disk.get_one(&key) {
