@@ -20,6 +20,7 @@
 mod body;
 mod entities;
 mod labels;
+mod operands;
 mod sources;
 mod table;
 
