@@ -10,7 +10,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 use stencil::compiled::{RelocationTarget, Unwind};
-use stencil::{CacheKey, CacheStore as _, CompiledStencil, Lookup, entry};
+use stencil::{CacheKey, CacheStore as _, CompiledStencil, EntryError, Lookup, entry};
 use wasm_compiler::Settings;
 
 pub fn run(args: &InspectArgs) -> Result<Exit, Failure> {
@@ -42,7 +42,11 @@ fn cached(args: &InspectArgs, key: &CacheKey) -> Result<String, Failure> {
         }
         None => return Err(Failure::input(format!("the cache in {dir} has no entry {key}"))),
     };
-    let stencil = entry::open(key, &bytes).map_err(|error| {
+    let sound = entry::open(key, &bytes).and_then(|stencil| {
+        let malformed = EntryError::Malformed { key: *key };
+        stencil.tables_are_sound().then_some(stencil).ok_or(malformed)
+    });
+    let stencil = sound.map_err(|error| {
         Failure::input(format!("the cache in {dir} holds a damaged entry: {error}"))
     })?;
     let mut text = String::new();

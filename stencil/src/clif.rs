@@ -87,7 +87,7 @@ pub mod scan;
 mod split;
 mod unwind;
 
-pub use codegen::{GenerateError, generate};
+pub use codegen::{GenerateError, generate, stack_map_slots};
 #[cfg(feature = "module")]
 pub(crate) use compiler::Stages;
 pub use compiler::{CompileError, CompiledFunction, Compiler, Origin};

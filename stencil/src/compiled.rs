@@ -127,8 +127,7 @@ pub struct StencilCallSite<'a> {
 impl<'a> StencilCallSite<'a> {
     /// The handlers and contexts, in the order in which they are read.
     pub fn handlers(&self) -> impl Iterator<Item = StencilHandler> + use<'a> {
-        let mut bytes = self.handlers.bytes;
-        (0..self.handlers.count).map_while(move |_| take_handler(&mut bytes))
+        self.handlers.rows(take_handler)
     }
 }
 
@@ -154,8 +153,7 @@ pub struct StencilStackMap<'a> {
 impl<'a> StencilStackMap<'a> {
     /// The slots.
     pub fn slots(&self) -> impl Iterator<Item = StencilSlot> + use<'a> {
-        let mut bytes = self.slots.bytes;
-        (0..self.slots.count).map_while(move |_| take_slot(&mut bytes))
+        self.slots.rows(take_slot)
     }
 
     /// How many slots there are.
@@ -249,16 +247,14 @@ impl<'a> CompiledStencil<'a> {
 
     /// The relocations, in ascending order of offset.
     pub fn relocations(&self) -> impl Iterator<Item = StencilRelocation> + use<'a> {
-        let Table { count, mut bytes } = self.metadata.relocations;
         let mut offset = 0;
-        (0..count).map_while(move |_| take_relocation(&mut bytes, &mut offset))
+        self.metadata.relocations.rows(move |bytes| take_relocation(bytes, &mut offset))
     }
 
     /// The traps, in ascending order of offset.
     pub fn traps(&self) -> impl Iterator<Item = StencilTrap> + use<'a> {
-        let Table { count, mut bytes } = self.metadata.traps;
         let mut offset = 0;
-        (0..count).map_while(move |_| take_trap(&mut bytes, &mut offset))
+        self.metadata.traps.rows(move |bytes| take_trap(bytes, &mut offset))
     }
 
     /// How many traps there are.
@@ -268,9 +264,8 @@ impl<'a> CompiledStencil<'a> {
 
     /// The source map, in ascending order of offset.
     pub fn sources(&self) -> impl Iterator<Item = StencilSource> + use<'a> {
-        let Table { count, mut bytes } = self.metadata.sources;
         let (mut offset, mut ordinal) = (0, 0);
-        (0..count).map_while(move |_| take_source(&mut bytes, &mut offset, &mut ordinal))
+        self.metadata.sources.rows(move |bytes| take_source(bytes, &mut offset, &mut ordinal))
     }
 
     /// How many entries the source map has.
@@ -281,16 +276,14 @@ impl<'a> CompiledStencil<'a> {
     /// The calls that the unwinder has to know, in ascending order of return
     /// address.
     pub fn call_sites(&self) -> impl Iterator<Item = StencilCallSite<'a>> + use<'a> {
-        let Table { count, mut bytes } = self.metadata.call_sites;
         let mut offset = 0;
-        (0..count).map_while(move |_| take_call_site(&mut bytes, &mut offset))
+        self.metadata.call_sites.rows(move |bytes| take_call_site(bytes, &mut offset))
     }
 
     /// The stack maps, in ascending order of offset.
     pub fn stack_maps(&self) -> impl Iterator<Item = StencilStackMap<'a>> + use<'a> {
-        let Table { count, mut bytes } = self.metadata.stack_maps;
         let mut offset = 0;
-        (0..count).map_while(move |_| take_stack_map(&mut bytes, &mut offset))
+        self.metadata.stack_maps.rows(move |bytes| take_stack_map(bytes, &mut offset))
     }
 
     /// How the unwinder steps over the function.
@@ -328,18 +321,16 @@ impl<'a> CompiledStencil<'a> {
         if !metadata.alignment.is_power_of_two() || metadata.alignment > 1 << 16 {
             return None;
         }
-        let Table { count, mut bytes } = metadata.relocations;
-        let mut offset = 0;
-        for _ in 0..count {
-            let relocation = take_relocation(&mut bytes, &mut offset)?;
+        let fits = |relocation: StencilRelocation| {
             let target_fits = match relocation.target {
                 RelocationTarget::Callee(CalleeIndex(callee)) => callee < metadata.callee_count,
                 RelocationTarget::FunctionOffset(offset) => offset <= code_len,
                 _ => true,
             };
-            (target_fits && relocation.offset.checked_add(4)? <= code_len).then_some(())?;
-        }
-        bytes.is_empty().then_some(())?;
+            target_fits && relocation.offset.checked_add(4).is_some_and(|end| end <= code_len)
+        };
+        let mut offset = 0;
+        metadata.relocations.all(|bytes| take_relocation(bytes, &mut offset), fits)?;
         match metadata.unwind_kind {
             UNWIND_NONE if metadata.unwind.is_empty() => {}
             UNWIND_SYSTEMV if metadata.unwind.len() >= 16 => {}
@@ -363,37 +354,24 @@ impl<'a> CompiledStencil<'a> {
     fn walk_tables(&self) -> Option<()> {
         let Self { code, metadata } = self;
         let code_len = u32::try_from(code.len()).ok()?;
-        let bounded = |offset: u32| (offset <= code_len).then_some(());
-
-        let Table { count, mut bytes } = metadata.traps;
         let mut offset = 0;
-        for _ in 0..count {
-            bounded(take_trap(&mut bytes, &mut offset)?.offset)?;
-        }
-        bytes.is_empty().then_some(())?;
-
+        metadata
+            .traps
+            .all(|bytes| take_trap(bytes, &mut offset), |trap| trap.offset <= code_len)?;
         walk_sources(metadata.sources, code_len, metadata.source_count)?;
-
-        let Table { count, mut bytes } = metadata.call_sites;
         let mut offset = 0;
-        for _ in 0..count {
-            let site = take_call_site(&mut bytes, &mut offset)?;
-            bounded(site.return_offset)?;
-            for handler in site.handlers() {
-                bounded(handler.offset().unwrap_or(0))?;
-            }
-        }
-        bytes.is_empty().then_some(())?;
-
-        let Table { count, mut bytes } = metadata.stack_maps;
+        metadata.call_sites.all(
+            |bytes| take_call_site(bytes, &mut offset),
+            |site| {
+                let mut handlers = site.handlers().filter_map(StencilHandler::offset);
+                site.return_offset <= code_len && handlers.all(|offset| offset <= code_len)
+            },
+        )?;
         let mut offset = 0;
-        for _ in 0..count {
-            let map = take_stack_map(&mut bytes, &mut offset)?;
-            if map.offset >= code_len || map.slots().any(|slot| slot.offset >= FRAME_BYTES_MAX) {
-                return None;
-            }
-        }
-        bytes.is_empty().then_some(())
+        metadata.stack_maps.all(
+            |bytes| take_stack_map(bytes, &mut offset),
+            |map| map.offset < code_len && map.slots().all(|slot| slot.offset < FRAME_BYTES_MAX),
+        )
     }
 }
 

@@ -85,7 +85,6 @@ use std::sync::Arc;
 pub struct CachedModule<M> {
     inner: M,
     stages: Stages,
-    store: Arc<dyn CacheStore>,
     tables: UnwindTables,
     /// The inner module may have become one of another target.
     retarget: bool,
@@ -149,9 +148,8 @@ impl<M: Module> CachedModule<M> {
 
     fn with(inner: M, store: Arc<dyn CacheStore>, tables: UnwindTables) -> Self {
         Self {
-            stages: Stages::new(inner.isa(), store.clone()),
+            stages: Stages::new(inner.isa(), store),
             inner,
-            store,
             tables,
             retarget: false,
             defined: FxHashSet::default(),
@@ -276,11 +274,7 @@ impl<M: Module> CachedModule<M> {
     /// Makes the stages those of the inner module's target.
     fn retarget(&mut self) {
         if std::mem::take(&mut self.retarget) {
-            let report = std::mem::take(&mut self.stages.report);
-            let policy = self.stages.policy;
-            self.stages = Stages::new(self.inner.isa(), self.store.clone());
-            self.stages.report = report;
-            self.stages.policy = policy;
+            self.stages.retarget(self.inner.isa());
         }
     }
 

@@ -77,10 +77,7 @@ fn capture(
     source_map(&mut stencil, compiled)?;
     call_sites(&mut stencil, compiled)?;
     for (offset, frame_size, map) in buffer.user_stack_maps() {
-        let slots: Vec<StencilSlot> = map
-            .entries()
-            .map(|(ty, offset)| StencilSlot { ty: ty.index() as u16, offset })
-            .collect();
+        let slots = stack_map_slots(map);
         stencil.stack_map(*offset, *frame_size, &slots);
     }
     let unwind = compiled.create_unwind_info(isa).map_err(|_| "unwind information")?;
@@ -141,6 +138,28 @@ fn source_map(stencil: &mut StencilBuilder, compiled: &CompiledCode) -> Captured
     Ok(())
 }
 
+impl From<&FinalizedMachExceptionHandler> for StencilHandler {
+    fn from(handler: &FinalizedMachExceptionHandler) -> Self {
+        match *handler {
+            FinalizedMachExceptionHandler::Tag(tag, offset) => {
+                Self::Tag { tag: tag.as_u32(), offset }
+            }
+            FinalizedMachExceptionHandler::Default(offset) => Self::Default { offset },
+            FinalizedMachExceptionHandler::Context(ExceptionContextLoc::SPOffset(offset)) => {
+                Self::Context(offset)
+            }
+            FinalizedMachExceptionHandler::Context(ExceptionContextLoc::GPR(register)) => {
+                Self::ContextInRegister(register)
+            }
+        }
+    }
+}
+
+/// The slots of one of Cranelift's stack maps.
+pub fn stack_map_slots(map: &ir::UserStackMap) -> Vec<StencilSlot> {
+    map.entries().map(|(ty, offset)| StencilSlot { ty: ty.index() as u16, offset }).collect()
+}
+
 fn call_sites(stencil: &mut StencilBuilder, compiled: &CompiledCode) -> Captured {
     let mut last = 0;
     for site in compiled.buffer.call_sites() {
@@ -148,19 +167,8 @@ fn call_sites(stencil: &mut StencilBuilder, compiled: &CompiledCode) -> Captured
             return Err("call sites out of order");
         }
         last = site.ret_addr;
-        let handler = |handler: &FinalizedMachExceptionHandler| match *handler {
-            FinalizedMachExceptionHandler::Tag(tag, offset) => {
-                StencilHandler::Tag { tag: tag.as_u32(), offset }
-            }
-            FinalizedMachExceptionHandler::Default(offset) => StencilHandler::Default { offset },
-            FinalizedMachExceptionHandler::Context(ExceptionContextLoc::SPOffset(offset)) => {
-                StencilHandler::Context(offset)
-            }
-            FinalizedMachExceptionHandler::Context(ExceptionContextLoc::GPR(register)) => {
-                StencilHandler::ContextInRegister(register)
-            }
-        };
-        let handlers: Vec<StencilHandler> = site.exception_handlers.iter().map(handler).collect();
+        let handlers: Vec<StencilHandler> =
+            site.exception_handlers.iter().map(StencilHandler::from).collect();
         stencil.call_site(site.ret_addr, site.frame_offset.unwrap_or(u32::MAX), &handlers);
     }
     Ok(())

@@ -211,6 +211,12 @@ impl Stages {
         }
     }
 
+    /// Takes functions of another target from now on.
+    #[cfg(feature = "module")]
+    pub(crate) fn retarget(&mut self, isa: &dyn TargetIsa) {
+        self.fingerprint = fingerprint(isa);
+    }
+
     pub(crate) fn compile(
         &mut self,
         isa: &dyn TargetIsa,

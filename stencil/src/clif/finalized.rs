@@ -35,6 +35,13 @@ pub struct CallSite {
     pub exception_handlers: Vec<FinalizedMachExceptionHandler>,
 }
 
+impl From<FinalizedMachCallSite<'_>> for CallSite {
+    fn from(site: FinalizedMachCallSite<'_>) -> Self {
+        let FinalizedMachCallSite { ret_addr, frame_offset, exception_handlers } = site;
+        Self { ret_addr, frame_offset, exception_handlers: exception_handlers.to_vec() }
+    }
+}
+
 impl CallSite {
     /// In Cranelift's form.
     pub fn as_mach(&self) -> FinalizedMachCallSite<'_> {
@@ -55,6 +62,14 @@ pub struct UserStackMap {
     pub frame_size: u32,
     /// The references: their types and offsets from the stack pointer in bytes.
     pub entries: Vec<(ir::Type, u32)>,
+}
+
+/// A row of `MachBufferFinalized::user_stack_maps`.
+impl From<&(u32, u32, ir::UserStackMap)> for UserStackMap {
+    fn from((ret_addr, frame_size, map): &(u32, u32, ir::UserStackMap)) -> Self {
+        let (ret_addr, frame_size) = (*ret_addr, *frame_size);
+        Self { ret_addr, frame_size, entries: map.entries().collect() }
+    }
 }
 
 /// Debug tags at one place.

@@ -99,27 +99,6 @@ struct DebugTables<'a> {
     block_edges: Table<'a>,
 }
 
-impl<'a> Table<'a> {
-    fn rows<T>(self, take: impl Fn(&mut &'a [u8]) -> Option<T>) -> impl Iterator<Item = T> {
-        let mut bytes = self.bytes;
-        (0..self.count).map_while(move |_| take(&mut bytes))
-    }
-
-    /// Walks the table; `None` unless every row is there, passes, and nothing
-    /// is left.
-    fn all<T>(
-        self,
-        mut take: impl FnMut(&mut &'a [u8]) -> Option<T>,
-        passes: impl Fn(T) -> bool,
-    ) -> Option<()> {
-        let mut bytes = self.bytes;
-        for _ in 0..self.count {
-            passes(take(&mut bytes)?).then_some(())?;
-        }
-        bytes.is_empty().then_some(())
-    }
-}
-
 impl DebugTables<'_> {
     /// `None` if any table is not what [`DebugBuilder`] writes.
     fn checked(&self, code_len: u32) -> Option<()> {
@@ -184,16 +163,14 @@ impl<'a> StencilDebug<'a> {
 
     /// The tags, in ascending order of offset.
     pub fn tags(&self) -> impl Iterator<Item = StencilDebugTags<'a>> + use<'a> {
-        let Table { count, mut bytes } = self.0.tags;
         let mut offset = 0;
-        (0..count).map_while(move |_| take_tags(&mut bytes, &mut offset))
+        self.0.tags.rows(move |bytes| take_tags(bytes, &mut offset))
     }
 
     /// The calls that may be patched, in ascending order of offset.
     pub fn patchable_calls(&self) -> impl Iterator<Item = StencilPatchableCall> + use<'a> {
-        let Table { count, mut bytes } = self.0.patchable_calls;
         let mut offset = 0;
-        (0..count).map_while(move |_| take_patchable(&mut bytes, &mut offset))
+        self.0.patchable_calls.rows(move |bytes| take_patchable(bytes, &mut offset))
     }
 
     /// The no-ops to patch them with, by ascending size; none if nothing is to

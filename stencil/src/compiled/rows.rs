@@ -126,3 +126,30 @@ pub(super) fn take_stack_map<'a>(
         slots: take_table(bytes, take_slot)?,
     })
 }
+
+impl<'a> Table<'a> {
+    /// The rows; they end at the first that cannot be taken.
+    #[inline]
+    pub(super) fn rows<T>(
+        self,
+        mut take: impl FnMut(&mut &'a [u8]) -> Option<T>,
+    ) -> impl Iterator<Item = T> {
+        let mut bytes = self.bytes;
+        (0..self.count).map_while(move |_| take(&mut bytes))
+    }
+
+    /// Walks the table; `None` unless every row is there, passes, and nothing
+    /// is left.
+    #[inline]
+    pub(super) fn all<T>(
+        self,
+        mut take: impl FnMut(&mut &'a [u8]) -> Option<T>,
+        passes: impl Fn(T) -> bool,
+    ) -> Option<()> {
+        let mut bytes = self.bytes;
+        for _ in 0..self.count {
+            passes(take(&mut bytes)?).then_some(())?;
+        }
+        bytes.is_empty().then_some(())
+    }
+}

@@ -76,15 +76,7 @@ impl Defined {
     pub fn call_sites(&self) -> Vec<CallSite> {
         match &self.0 {
             Source::Cached(function) => function.finalized().call_sites().collect(),
-            Source::Bypassed(code, _) => code
-                .buffer
-                .call_sites()
-                .map(|site| CallSite {
-                    ret_addr: site.ret_addr,
-                    frame_offset: site.frame_offset,
-                    exception_handlers: site.exception_handlers.to_vec(),
-                })
-                .collect(),
+            Source::Bypassed(code, _) => code.buffer.call_sites().map(CallSite::from).collect(),
         }
     }
 
@@ -100,16 +92,9 @@ impl Defined {
     pub fn user_stack_maps(&self) -> Vec<UserStackMap> {
         match &self.0 {
             Source::Cached(function) => function.finalized().user_stack_maps().collect(),
-            Source::Bypassed(code, _) => code
-                .buffer
-                .user_stack_maps()
-                .iter()
-                .map(|(ret_addr, frame_size, map)| UserStackMap {
-                    ret_addr: *ret_addr,
-                    frame_size: *frame_size,
-                    entries: map.entries().collect(),
-                })
-                .collect(),
+            Source::Bypassed(code, _) => {
+                code.buffer.user_stack_maps().iter().map(UserStackMap::from).collect()
+            }
         }
     }
 

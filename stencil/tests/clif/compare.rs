@@ -113,17 +113,9 @@ fn same_but_frame(
     equal("relocations", cached.relocs().collect::<Vec<_>>(), buffer.relocs().to_vec())?;
     equal("traps", cached.traps().collect::<Vec<_>>(), buffer.traps().to_vec())?;
     equal("source map", cached.srclocs(), buffer.get_srclocs_sorted().to_vec())?;
-    let sites = buffer.call_sites().map(|site| CallSite {
-        ret_addr: site.ret_addr,
-        frame_offset: site.frame_offset,
-        exception_handlers: site.exception_handlers.to_vec(),
-    });
+    let sites = buffer.call_sites().map(CallSite::from);
     equal("call sites", cached.call_sites().collect::<Vec<_>>(), sites.collect())?;
-    let maps = buffer.user_stack_maps().iter().map(|(ret_addr, frame_size, map)| UserStackMap {
-        ret_addr: *ret_addr,
-        frame_size: *frame_size,
-        entries: map.entries().collect(),
-    });
+    let maps = buffer.user_stack_maps().iter().map(UserStackMap::from);
     equal("stack maps", cached.user_stack_maps().collect::<Vec<_>>(), maps.collect())?;
     let tags = buffer.debug_tags().map(|list| DebugTags {
         offset: list.offset,

@@ -4,11 +4,10 @@
 use crate::compiler::Backend;
 use crate::pieces::{Piece, external_name, is_fixed};
 use cranelift_codegen::binemit::Reloc;
-use cranelift_codegen::{ExceptionContextLoc, FinalizedMachExceptionHandler};
 use std::any::Any;
-use stencil::clif::reloc_number;
+use stencil::clif::{reloc_number, stack_map_slots};
 use stencil::compiled::{
-    RelocationTarget, StencilHandler, StencilRelocation, StencilSlot, StencilSource, StencilTrap,
+    RelocationTarget, StencilHandler, StencilRelocation, StencilSource, StencilTrap,
 };
 use stencil::{CalleeIndex, FunctionParameters, SourceOrdinal, StencilBuilder};
 use wasmtime_internal_cranelift::CompiledFunction;
@@ -153,22 +152,10 @@ fn call_sites(
     function: &CompiledFunction,
 ) -> Result<(), CaptureError> {
     for site in function.buffer.call_sites() {
-        let mut handlers = Vec::new();
-        for handler in site.exception_handlers {
-            handlers.push(match handler {
-                FinalizedMachExceptionHandler::Tag(tag, offset) => {
-                    StencilHandler::Tag { tag: tag.as_u32(), offset: *offset }
-                }
-                FinalizedMachExceptionHandler::Default(offset) => {
-                    StencilHandler::Default { offset: *offset }
-                }
-                FinalizedMachExceptionHandler::Context(ExceptionContextLoc::SPOffset(offset)) => {
-                    StencilHandler::Context(*offset)
-                }
-                FinalizedMachExceptionHandler::Context(ExceptionContextLoc::GPR(_)) => {
-                    return Err(CaptureError::Context);
-                }
-            });
+        let handlers: Vec<StencilHandler> =
+            site.exception_handlers.iter().map(StencilHandler::from).collect();
+        if handlers.iter().any(|handler| matches!(handler, StencilHandler::ContextInRegister(_))) {
+            return Err(CaptureError::Context);
         }
         if handlers.iter().any(|handler| !matches!(handler, StencilHandler::Context(_))) {
             let frame_offset = site.frame_offset.unwrap_or(u32::MAX);
@@ -180,10 +167,7 @@ fn call_sites(
 
 fn stack_maps(stencil: &mut StencilBuilder, function: &CompiledFunction) {
     for (offset, frame_size, map) in function.buffer.user_stack_maps() {
-        let slots: Vec<StencilSlot> = map
-            .entries()
-            .map(|(ty, offset)| StencilSlot { ty: ty.index() as u16, offset })
-            .collect();
+        let slots = stack_map_slots(map);
         if !slots.is_empty() {
             stencil.stack_map(*offset, *frame_size, &slots);
         }

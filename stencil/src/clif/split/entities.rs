@@ -2,6 +2,10 @@
 
 use super::Uncacheable;
 use super::table::{Numbers, Table};
+use crate::clif::{
+    GLOBAL_IADD_IMM, GLOBAL_LOAD, GLOBAL_SYMBOL, GLOBAL_VM_CONTEXT, NAME_KNOWN_SYMBOL,
+    NAME_LIB_CALL, NAME_USER,
+};
 use crate::function_stencil::StencilWriter;
 use crate::parameters::ExternalName;
 use cranelift_codegen::entity::EntityRef;
@@ -73,9 +77,8 @@ impl Entities {
         let data = function.dfg.signatures.get(handle).ok_or(Uncacheable::Undefined)?;
         let mut definition = self.scratch();
         write_signature(&mut definition, data);
-        let number = self.signatures.intern(definition.bytes());
+        let number = self.signatures.define(handle.index(), definition.bytes());
         self.scratch.push(definition);
-        self.signatures.numbers.set(handle.index(), number);
         Ok(number)
     }
 
@@ -95,9 +98,8 @@ impl Entities {
         definition.uleb(u64::from(signature));
         self.name(&mut definition, name)?;
         definition.u8(u8::from(*colocated) | u8::from(*patchable) << 1);
-        let number = self.functions.intern(definition.bytes());
+        let number = self.functions.define(handle.index(), definition.bytes());
         self.scratch.push(definition);
-        self.functions.numbers.set(handle.index(), number);
         Ok(number)
     }
 
@@ -115,15 +117,15 @@ impl Entities {
                     self.name_order.push(handle.as_u32());
                     number
                 });
-                definition.u8(super::super::NAME_USER);
+                definition.u8(NAME_USER);
                 definition.uleb(u64::from(number));
             }
             ir::ExternalName::LibCall(call) => {
-                definition.u8(super::super::NAME_LIB_CALL);
+                definition.u8(NAME_LIB_CALL);
                 definition.uleb(*call as u64);
             }
             ir::ExternalName::KnownSymbol(symbol) => {
-                definition.u8(super::super::NAME_KNOWN_SYMBOL);
+                definition.u8(NAME_KNOWN_SYMBOL);
                 definition.uleb(*symbol as u64);
             }
             ir::ExternalName::TestCase(_) => return Err(Uncacheable::TestcaseName),
@@ -164,9 +166,8 @@ impl Entities {
             | endianness << 3);
         definition.u8(flags.trap_code().map_or(0, |code| code.as_raw().get()));
         definition.uleb(region.map_or(0, |region| u64::from(region) + 1));
-        let number = self.mem_flags.intern(definition.bytes());
+        let number = self.mem_flags.define(handle.index(), definition.bytes());
         self.scratch.push(definition);
-        self.mem_flags.numbers.set(handle.index(), number);
         Ok(number)
     }
 
@@ -191,11 +192,11 @@ impl Entities {
         let data = function.global_values.get(handle).ok_or(Uncacheable::Undefined)?;
         let mut definition = self.scratch();
         match data {
-            GlobalValueData::VMContext => definition.u8(super::super::GLOBAL_VM_CONTEXT),
+            GlobalValueData::VMContext => definition.u8(GLOBAL_VM_CONTEXT),
             GlobalValueData::Load { base, offset, global_type, flags } => {
                 let base = self.global_value_at(function, *base, depth)?;
                 let flags = self.mem_flags(function, *flags)?;
-                definition.u8(super::super::GLOBAL_LOAD);
+                definition.u8(GLOBAL_LOAD);
                 definition.uleb(u64::from(base));
                 definition.sleb(i64::from(*offset));
                 definition.uleb(global_type.index() as u64);
@@ -203,13 +204,13 @@ impl Entities {
             }
             GlobalValueData::IAddImm { base, offset, global_type } => {
                 let base = self.global_value_at(function, *base, depth)?;
-                definition.u8(super::super::GLOBAL_IADD_IMM);
+                definition.u8(GLOBAL_IADD_IMM);
                 definition.uleb(u64::from(base));
                 definition.sleb(offset.bits());
                 definition.uleb(global_type.index() as u64);
             }
             GlobalValueData::Symbol { name, offset, colocated, tls } => {
-                definition.u8(super::super::GLOBAL_SYMBOL);
+                definition.u8(GLOBAL_SYMBOL);
                 self.name(&mut definition, name)?;
                 definition.sleb(offset.bits());
                 definition.u8(u8::from(*colocated) | u8::from(*tls) << 1);
@@ -218,9 +219,8 @@ impl Entities {
                 return Err(Uncacheable::DynamicVectors);
             }
         }
-        let number = self.global_values.intern(definition.bytes());
+        let number = self.global_values.define(handle.index(), definition.bytes());
         self.scratch.push(definition);
-        self.global_values.numbers.set(handle.index(), number);
         Ok(number)
     }
 
@@ -265,8 +265,11 @@ impl Entities {
             return Err(Uncacheable::Undefined);
         }
         let data = function.dfg.constants.get(handle);
-        let number = intern_bytes(&mut self.constants, &mut self.scratch, data.as_slice());
-        self.constants.numbers.set(handle.index(), number);
+        let mut definition = self.scratch();
+        definition.uleb(data.len() as u64);
+        definition.raw(data.as_slice());
+        let number = self.constants.define(handle.index(), definition.bytes());
+        self.scratch.push(definition);
         Ok(number)
     }
 
@@ -275,8 +278,11 @@ impl Entities {
             return Ok(number);
         }
         let data = function.dfg.immediates.get(handle).ok_or(Uncacheable::Undefined)?;
-        let number = intern_bytes(&mut self.immediates, &mut self.scratch, data.as_slice());
-        self.immediates.numbers.set(handle.index(), number);
+        let mut definition = self.scratch();
+        definition.uleb(data.len() as u64);
+        definition.raw(data.as_slice());
+        let number = self.immediates.define(handle.index(), definition.bytes());
+        self.scratch.push(definition);
         Ok(number)
     }
 
@@ -310,16 +316,6 @@ impl Entities {
     pub(super) fn stack_slots(&self) -> Vec<u32> {
         self.stack_slot_order.clone()
     }
-}
-
-fn intern_bytes(table: &mut Table, scratch: &mut Vec<StencilWriter>, bytes: &[u8]) -> u32 {
-    let mut definition = scratch.pop().unwrap_or_default();
-    definition.clear();
-    definition.uleb(bytes.len() as u64);
-    definition.raw(bytes);
-    let number = table.intern(definition.bytes());
-    scratch.push(definition);
-    number
 }
 
 /// A signature: calling convention, parameters, results.

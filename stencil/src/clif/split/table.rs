@@ -35,7 +35,7 @@ impl Numbers {
 }
 
 /// Definitions by number. Equal definitions share a number if they are
-/// [interned](Self::intern).
+/// [defined](Self::define), not [pushed](Self::push).
 #[derive(Debug, Default)]
 pub(super) struct Table {
     pub(super) numbers: Numbers,
@@ -69,8 +69,15 @@ impl Table {
         self.len() - 1
     }
 
+    /// Gives a handle the number of its definition.
+    pub(super) fn define(&mut self, handle: usize, definition: &[u8]) -> u32 {
+        let number = self.intern(definition);
+        self.numbers.set(handle, number);
+        number
+    }
+
     /// The number of this definition; the next one if it is new.
-    pub(super) fn intern(&mut self, definition: &[u8]) -> u32 {
+    fn intern(&mut self, definition: &[u8]) -> u32 {
         let mut hasher = FxHasher::default();
         hasher.write(definition);
         let mut hash = hasher.finish();
