@@ -13,12 +13,6 @@ pub mod fit;
 pub mod lookup_cost;
 pub mod timed;
 
-// What is compared is said once, by the tests of the stages.
-#[path = "../../stencil/tests/clif/compare.rs"]
-mod compare;
-#[path = "../../stencil/tests/clif/scramble.rs"]
-mod scramble;
-
 pub mod sameness;
 pub mod stability;
 pub mod stage_times;

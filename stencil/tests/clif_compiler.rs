@@ -4,24 +4,22 @@
 
 #[path = "clif/sample.rs"]
 mod sample;
-#[path = "clif/generate_store.rs"]
-mod store;
 
+use oracle::store::MemoryStore;
 use sample::{SAMPLE, changed, isa, parse};
 use std::borrow::Cow;
 use std::sync::Arc;
 use stencil::clif::policy::Policy;
 use stencil::clif::{Compiler, Origin};
 use stencil::{CacheKey, CacheStore, Lookup, MissReason, Tier};
-use store::Shelf;
 
-fn compiler(store: &Arc<Shelf>) -> Compiler {
+fn compiler(store: &Arc<MemoryStore>) -> Compiler {
     Compiler::new(isa(&[]), store.clone())
 }
 
 #[test]
 fn a_second_compile_generates_nothing_and_has_the_same_code() {
-    let store = Arc::new(Shelf::default());
+    let store = Arc::new(MemoryStore::default());
     let function = parse(SAMPLE);
     let mut cold = compiler(&store);
     let first = cold.compile(&function).unwrap();
@@ -41,7 +39,7 @@ fn a_second_compile_generates_nothing_and_has_the_same_code() {
 
 #[test]
 fn a_renamed_callee_hits_and_is_the_one_that_is_named() {
-    let store = Arc::new(Shelf::default());
+    let store = Arc::new(MemoryStore::default());
     compiler(&store).compile(&parse(SAMPLE)).unwrap();
     let mut warm = compiler(&store);
     let renamed = warm.compile(&changed("u0:1 sig0", "u3:1234 sig0")).unwrap();
@@ -54,7 +52,7 @@ fn a_renamed_callee_hits_and_is_the_one_that_is_named() {
 
 #[test]
 fn equal_functions_of_a_batch_are_asked_for_and_compiled_once() {
-    let store = Arc::new(Shelf::default());
+    let store = Arc::new(MemoryStore::default());
     let (one, renamed) = (parse(SAMPLE), changed("u0:1 sig0", "u3:1234 sig0"));
     let other = changed("iconst.i32 77", "iconst.i32 78");
     let mut cold = compiler(&store);
@@ -73,7 +71,7 @@ fn equal_functions_of_a_batch_are_asked_for_and_compiled_once() {
 
 #[test]
 fn a_function_that_cannot_be_cached_does_not_keep_others_from_it() {
-    let store = Arc::new(Shelf::default());
+    let store = Arc::new(MemoryStore::default());
     let mut testcase = parse(SAMPLE);
     let callee = cranelift_codegen::ir::FuncRef::from_u32(0);
     testcase.dfg.ext_funcs[callee].name = cranelift_codegen::ir::ExternalName::testcase("f");
@@ -85,7 +83,7 @@ fn a_function_that_cannot_be_cached_does_not_keep_others_from_it() {
 
 #[test]
 fn what_cranelift_refuses_is_not_published() {
-    let store = Arc::new(Shelf::default());
+    let store = Arc::new(MemoryStore::default());
     let mut compiler = compiler(&store);
     let broken = changed("v4 = iadd v1, v3", "v4 = iadd.i32 v30, v3");
     let error = compiler.compile(&broken).unwrap_err();
@@ -97,7 +95,7 @@ fn what_cranelift_refuses_is_not_published() {
 
 #[test]
 fn the_policy_decides_who_is_asked_and_not_what_comes_of_it() {
-    let store = Arc::new(Shelf::default());
+    let store = Arc::new(MemoryStore::default());
     let expected = compiler(&store).compile(&parse(SAMPLE)).unwrap();
     for (policy, asked) in [(Policy::always(), true), (Policy::one_by_one(), false)] {
         let mut compiler = compiler(&store);
@@ -111,7 +109,7 @@ fn the_policy_decides_who_is_asked_and_not_what_comes_of_it() {
 }
 
 /// Answers for one key fewer than it is asked for.
-struct Short(Shelf);
+struct Short(MemoryStore);
 
 impl CacheStore for Short {
     fn get(&self, key: &[u8]) -> Option<Cow<'_, [u8]>> {
@@ -131,7 +129,7 @@ impl CacheStore for Short {
 
 #[test]
 fn a_store_that_answers_too_little_is_a_counted_miss() {
-    let store = Arc::new(Short(Shelf::default()));
+    let store = Arc::new(Short(MemoryStore::default()));
     let (one, other) = (parse(SAMPLE), changed("iconst.i32 77", "iconst.i32 78"));
     Compiler::new(isa(&[]), store.clone()).compile_all(&[&one, &other]);
     let mut warm = Compiler::new(isa(&[]), store);

@@ -2,18 +2,15 @@
 //! function is changed at a time.
 #![cfg(feature = "codegen")]
 
-#[path = "clif/compare.rs"]
-mod compare;
 #[path = "clif/sample.rs"]
 mod sample;
-#[path = "clif/scramble.rs"]
-mod scramble;
 
-use compare::{check, split};
 use cranelift_codegen::ir::InstBuilder;
 use cranelift_codegen::ir::{self, DebugTag, ExternalName, SourceLoc, UserFuncName};
 use cranelift_codegen::isa::CallConv;
 use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext};
+use generate::clif::scramble::scramble;
+use oracle::clif::{check, split};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use sample::{SAMPLE, changed, isa, parse};
@@ -220,7 +217,7 @@ fn a_function_built_in_any_order_in_a_context_of_any_past_has_the_same_key() {
         let expected = split(&*isa, &original);
         for _ in 0..200 {
             context.clear();
-            scramble::scramble(&original, &mut context.func, &mut rng);
+            scramble(&original, &mut context.func, &mut rng);
             assert!(split(&*isa, &context.func).bytes == expected.bytes, "{}", context.func);
             check(&*isa, &context.func);
         }

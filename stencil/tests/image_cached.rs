@@ -4,27 +4,23 @@
 
 #![cfg(all(feature = "image", feature = "module"))]
 
-#[path = "clif/generate.rs"]
-mod generate;
 #[path = "clif_run/native.rs"]
 mod native;
-#[path = "clif/generate_store.rs"]
-mod store;
 
 use cranelift_codegen::ir::{
     self, ExtFuncData, FuncRef, InstBuilder, LibCall, Signature, UserExternalName, UserFuncName,
 };
 use cranelift_codegen::isa::OwnedTargetIsa;
 use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext};
-use generate::Generator;
+use generate::clif::Generator;
 use native::{Native, call, with_entries};
+use oracle::store::MemoryStore;
 use rand::SeedableRng as _;
 use rand::rngs::SmallRng;
 use std::sync::Arc;
 use stencil::ExternalName;
 use stencil::clif::{CompiledFunction, Compiler};
 use stencil::image::{Builtin, CodeImage, Fragment, FragmentError, Generation};
-use store::Shelf;
 
 const PROGRAMS: u64 = 60;
 const FUNCTIONS: u32 = 5;
@@ -60,7 +56,7 @@ fn name_of(function: &ir::Function) -> ExternalName {
     ExternalName { namespace: name.namespace, index: name.index }
 }
 
-fn compile_all(isa: &OwnedTargetIsa, functions: &[ir::Function], store: &Arc<Shelf>) -> Warm {
+fn compile_all(isa: &OwnedTargetIsa, functions: &[ir::Function], store: &Arc<MemoryStore>) -> Warm {
     let mut compiler = Compiler::new(isa.clone(), store.clone());
     let compiled = functions.iter().map(|function| compiler.compile(function).unwrap()).collect();
     Warm { compiled, hits: compiler.report().hit_count() }
@@ -99,7 +95,7 @@ fn check(isa: &OwnedTargetIsa, seed: u64) -> usize {
     let program = Generator::new(&**isa).program(&mut rng, FUNCTIONS);
     let functions = with_entries(&**isa, &program);
     let direct = Native::direct(isa, &functions);
-    let store = Arc::new(Shelf::default());
+    let store = Arc::new(MemoryStore::default());
     compile_all(isa, &functions, &store);
 
     let other: Vec<ir::Function> = functions.iter().map(rename).collect();
@@ -178,7 +174,7 @@ fn a_hit_calls_whom_this_caller_calls() {
         builder.ins().fdiv(argument, two)
     });
     let negated = function(&isa, 2, |builder, argument| builder.ins().fneg(argument));
-    let store = Arc::new(Shelf::default());
+    let store = Arc::new(MemoryStore::default());
     compile_all(&isa, &[caller(&isa, 0, 1)], &store);
     let functions = [halved, negated, caller(&isa, 3, 1), caller(&isa, 4, 2)];
     let warm = compile_all(&isa, &functions, &store);

@@ -1,18 +1,10 @@
 //! Configurations that the key does not cover are compiled without the cache:
 //! nothing is looked up or published, and the report says why.
 
-mod common {
-    pub mod file;
-    pub mod files;
-    pub mod same;
-    pub mod store;
-}
-
-use common::file::file;
-use common::files::text_files;
-use common::same::{assert_same, stock};
-use common::store::MemoryStore;
 use object::{Object as _, ObjectSymbol as _, SymbolKind};
+use oracle::same::{assert_same, stock};
+use oracle::store::MemoryStore;
+use oracle::testdata::{file, text_files};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
 use stencil::{CacheKey, CacheStore, Lookup, MissReason, NewEntry, PublishSummary};

@@ -3,19 +3,13 @@
 
 mod common {
     pub mod adapted;
-    pub mod file;
-    pub mod files;
-    pub mod same;
-    pub mod stages;
-    pub mod store;
 }
 
 use common::adapted::component_of;
-use common::file::file;
-use common::files::text_files;
-use common::same::{assert_same, stock};
-use common::stages::assert_stages;
-use common::store::MemoryStore;
+use oracle::same::{assert_same, stock};
+use oracle::stages::assert_stages;
+use oracle::store::MemoryStore;
+use oracle::testdata::{file, text_files};
 use wasm_compiler::{Compiler, Report};
 use wasmtime::{Config, Engine};
 

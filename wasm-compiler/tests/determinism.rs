@@ -1,15 +1,9 @@
 //! The bytes depend on the input and on nothing else: not on the number of
 //! threads, not on what the cache has, and not on what has become of it.
 
-mod common {
-    pub mod file;
-    pub mod same;
-    pub mod store;
-}
-
-use common::file::file;
-use common::same::{assert_same, stock};
-use common::store::{Entries, MemoryStore};
+use oracle::same::{assert_same, stock};
+use oracle::store::{Entries, MemoryStore};
+use oracle::testdata::file;
 use stencil::{CacheKey, EntryBytes, MissReason};
 use wasm_compiler::{Compiler, NoCache, Report};
 use wasmparser::{Operator, Parser, Payload};

@@ -5,21 +5,11 @@
 //! it are shifted. The table that this prints is what the cache is worth after
 //! an edit of each kind.
 
-mod common {
-    pub mod edit;
-    pub mod file;
-    pub mod files;
-    pub mod same;
-    pub mod smith;
-    pub mod store;
-}
-
-use common::edit::Edit;
-use common::file::file;
-use common::files::text_files;
-use common::same::{assert_same, stock};
-use common::smith::Kind;
-use common::store::MemoryStore;
+use generate::edit::Edit;
+use generate::smith::Kind;
+use oracle::same::{assert_same, stock};
+use oracle::store::MemoryStore;
+use oracle::testdata::{file, text_files};
 use rayon::prelude::*;
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};

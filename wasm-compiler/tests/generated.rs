@@ -7,16 +7,9 @@
 //! `STENCIL_GENERATED=N` compiles N modules in place of 4,000;
 //! `STENCIL_SEED=N` compiles only the module of one seed, and prints it.
 
-mod common {
-    pub mod same;
-    pub mod smith;
-    pub mod stages;
-    pub mod store;
-}
-
-use common::smith::Kind;
-use common::stages::assert_stages;
-use common::store::MemoryStore;
+use generate::smith::Kind;
+use oracle::stages::assert_stages;
+use oracle::store::MemoryStore;
 use rayon::prelude::*;
 use std::collections::BTreeMap;
 use std::ops::AddAssign;

@@ -1,15 +1,9 @@
 //! Entries with a whole seal that this compiler would not have made. Those that
 //! cannot be linked once failed the build, each time anew; they are misses.
 
-mod common {
-    pub mod file;
-    pub mod same;
-    pub mod store;
-}
-
-use common::file::file;
-use common::same::{assert_same, stock};
-use common::store::MemoryStore;
+use oracle::same::{assert_same, stock};
+use oracle::store::MemoryStore;
+use oracle::testdata::file;
 use std::borrow::Cow;
 use stencil::compiled::{RelocationTarget, StencilRelocation};
 use stencil::{

@@ -3,15 +3,11 @@
 
 mod common {
     pub mod adapted;
-    pub mod file;
-    pub mod files;
-    pub mod store;
 }
 
 use common::adapted::component_of;
-use common::file::file;
-use common::files::text_files;
-use common::store::MemoryStore;
+use oracle::store::MemoryStore;
+use oracle::testdata::{file, text_files};
 use std::collections::{BTreeMap, BTreeSet};
 use wasm_compiler::Compiler;
 use wasmtime::component::{Component, Linker as ComponentLinker, ResourceTable};

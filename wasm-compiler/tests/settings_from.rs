@@ -2,19 +2,10 @@
 //! the engine has; and no configuration ever meets another one's entries, though
 //! all of them share one store.
 
-mod common {
-    pub mod file;
-    pub mod files;
-    pub mod same;
-    pub mod stages;
-    pub mod store;
-}
-
-use common::file::file;
-use common::files::text_files;
-use common::same::{assert_same, stock};
-use common::stages::assert_stages;
-use common::store::MemoryStore;
+use oracle::same::{assert_same, stock};
+use oracle::stages::assert_stages;
+use oracle::store::MemoryStore;
+use oracle::testdata::{file, text_files};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;

@@ -2,8 +2,8 @@
 //! is it?
 
 use super::FrontEndFunction;
-use super::compare;
 use cranelift_codegen::isa::TargetIsa;
+use oracle::clif;
 use stencil::clif::scan::Scan;
 
 /// Sums over functions each of which passed.
@@ -33,7 +33,7 @@ impl Sameness {
     pub fn of(isa: &dyn TargetIsa, functions: &[FrontEndFunction]) -> Self {
         let mut sameness = Self::default();
         for FrontEndFunction { function, .. } in functions {
-            let compared = compare::check(isa, function);
+            let compared = oracle::clif::check(isa, function);
             sameness.functions += 1;
             sameness.instructions += u64::from(Scan::of(function).instructions());
             sameness.identical += usize::from(compared.identical);

@@ -4,12 +4,12 @@
 //! of `compute_cache_key`, Cranelift's own.
 
 use super::FrontEndFunction;
-use super::scramble::scramble;
 use anyhow::{Result, ensure};
 use cranelift_codegen::Context;
 use cranelift_codegen::incremental_cache::{CacheKeyHash, compute_cache_key};
 use cranelift_codegen::ir;
 use cranelift_codegen::isa::TargetIsa;
+use generate::clif::scramble::scramble;
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom as _;

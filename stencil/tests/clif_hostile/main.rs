@@ -7,8 +7,6 @@
 
 mod allocations;
 mod forge;
-#[path = "../clif/generate.rs"]
-mod generate;
 mod views;
 
 use allocations::peak;
@@ -16,7 +14,7 @@ use cranelift_codegen::ir;
 use cranelift_codegen::isa::OwnedTargetIsa;
 use cranelift_codegen::settings::{self, Configurable};
 use forge::{Liar, Sound, key_of_kind, metadata_at, mutate, reseal, sound};
-use generate::Generator;
+use generate::clif::Generator;
 use rand::rngs::SmallRng;
 use rand::{RngExt as _, SeedableRng as _};
 use std::collections::{BTreeMap, BTreeSet};

@@ -6,13 +6,7 @@
 
 #![cfg(feature = "module")]
 
-#[path = "../clif/compare.rs"]
-mod compare;
-#[path = "../clif/generate.rs"]
-mod generate;
 mod native;
-#[path = "../clif/generate_store.rs"]
-mod store;
 
 use cranelift_codegen::data_value::DataValue;
 use cranelift_codegen::ir;
@@ -21,14 +15,14 @@ use cranelift_interpreter::environment::FunctionStore;
 use cranelift_interpreter::interpreter::{Interpreter, InterpreterState};
 use cranelift_interpreter::step::ControlFlow;
 use cranelift_module::Module;
-use generate::Generator;
+use generate::clif::Generator;
 use native::{Native, bits, with_entries};
+use oracle::store::MemoryStore;
 use rand::SeedableRng as _;
 use rand::rngs::SmallRng;
 use std::collections::HashSet;
 use std::sync::Arc;
 use stencil::clif::{Compiler, Report};
-use store::Shelf;
 
 const FUNCTIONS: u32 = 5;
 const ARGUMENT_SETS: u32 = 4;
@@ -100,7 +94,7 @@ fn check(isa: &OwnedTargetIsa, seed: u64, totals: &mut Totals) {
     let mut rng = SmallRng::seed_from_u64(seed);
     let program = Generator::new(&**isa).program(&mut rng, FUNCTIONS);
     for function in &program {
-        let compared = compare::check(&**isa, function);
+        let compared = oracle::clif::check(&**isa, function);
         let alike = is_numbered_alike(function);
         assert!(compared.identical || !alike, "seed {seed}: other bytes\n{function}");
         totals.alike += usize::from(alike);
@@ -112,7 +106,7 @@ fn check(isa: &OwnedTargetIsa, seed: u64, totals: &mut Totals) {
     }
     let functions = with_entries(&**isa, &program);
     let direct = Native::direct(isa, &functions);
-    let store = Arc::new(Shelf::default());
+    let store = Arc::new(MemoryStore::default());
     let mut cold = Compiler::new(isa.clone(), store.clone());
     let from_cold = cached(isa, &functions, &mut cold);
     let mut warm = Compiler::new(isa.clone(), store);

@@ -1,7 +1,6 @@
 //! Functions -> code that this machine runs, and the way to call it whatever
 //! its signature is.
 
-use crate::generate::constant;
 use cranelift_codegen::data_value::DataValue;
 use cranelift_codegen::ir::types::I64;
 use cranelift_codegen::ir::{
@@ -14,6 +13,7 @@ use cranelift_codegen::{Context, isa};
 use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext};
 use cranelift_jit::{JITBuilder, JITModule};
 use cranelift_module::{FuncId, Linkage, Module, default_libcall_names};
+use generate::clif::constant;
 use rand::rngs::SmallRng;
 
 /// What stands in memory for one argument or result.

@@ -1,6 +1,12 @@
-//! All text files of one of `testdata`'s directories.
+//! The files of `testdata`, as binary WebAssembly.
 
 use std::path::Path;
+
+/// The binary form of a file, given its path in `testdata`.
+pub fn file(path: &str) -> Vec<u8> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../testdata").join(path);
+    wat::parse_file(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
 
 /// Name (without `.wat`) and binary form of each text file, by name.
 pub fn text_files(directory: &str) -> Vec<(String, Vec<u8>)> {

@@ -9,17 +9,26 @@ use stencil::{CacheKey, FunctionParameters, FunctionStencil, StencilKind, entry}
 
 /// A function taken apart, with bytes of its own.
 pub struct Split {
+    /// The stencil's bytes.
     pub bytes: Vec<u8>,
+    /// The parameters.
     pub parameters: FunctionParameters,
+    /// The stencil's key for the target.
     pub key: CacheKey,
 }
 
 impl Split {
+    /// The stencil.
     pub fn stencil(&self) -> FunctionStencil<'_> {
         FunctionStencil::of(StencilKind::Clif, &self.bytes)
     }
 }
 
+/// Takes a function apart.
+///
+/// # Panics
+///
+/// If it has no stencil.
 #[track_caller]
 pub fn split(isa: &dyn TargetIsa, function: &ir::Function) -> Split {
     let mut splitter = Splitter::new();
@@ -28,6 +37,11 @@ pub fn split(isa: &dyn TargetIsa, function: &ir::Function) -> Split {
     Split { bytes: stencil.bytes().to_vec(), parameters, key }
 }
 
+/// What Cranelift makes of a function.
+///
+/// # Errors
+///
+/// Cranelift's own, as text.
 pub fn compile(isa: &dyn TargetIsa, function: &ir::Function) -> Result<CompiledCode, String> {
     let mut context = Context::for_function(function.clone());
     let compiled = context.compile(isa, &mut ControlPlane::default());
@@ -82,6 +96,11 @@ pub fn check(isa: &dyn TargetIsa, function: &ir::Function) -> Compared {
     }
 }
 
+/// The sealed entry of a function, compiled from its stencil.
+///
+/// # Panics
+///
+/// If it does not compile.
 #[track_caller]
 pub fn seal(isa: &dyn TargetIsa, split: &Split) -> stencil::EntryBytes {
     let callees = split.parameters.callees.len() as u32;
@@ -91,6 +110,10 @@ pub fn seal(isa: &dyn TargetIsa, split: &Split) -> stencil::EntryBytes {
 }
 
 /// Everything that a compiled function has, in the same terms.
+///
+/// # Errors
+///
+/// What differs, and how.
 pub fn same(
     isa: &dyn TargetIsa,
     cached: &FinalizedFunction<'_>,

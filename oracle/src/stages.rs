@@ -1,7 +1,7 @@
 //! Off, cold, warm: the three ways to get an artifact, each of which has to give
 //! Wasmtime's bytes.
 
-use super::same::{assert_same, stock};
+use crate::same::{assert_same, stock};
 use stencil::CacheStore;
 use wasm_compiler::{Compiler, NoCache, Report};
 use wasmtime::Engine;

@@ -12,14 +12,13 @@ use cranelift_codegen::ir::{
 };
 use cranelift_codegen::isa::TargetFrontendConfig;
 use cranelift_frontend::{FunctionBuilder, Variable};
-use rand::RngExt as _;
-use rand::rngs::SmallRng;
+use rand::{Rng, RngExt as _};
 
 const GUARD: TrapCode = TrapCode::unwrap_user(7);
 
 pub struct Body<'a> {
     pub builder: FunctionBuilder<'a>,
-    pub rng: &'a mut SmallRng,
+    pub rng: &'a mut dyn Rng,
     /// Those in scope.
     pub values: Vec<Value>,
     slots: Vec<(StackSlot, u32)>,
@@ -38,7 +37,7 @@ pub struct Body<'a> {
 impl<'a> Body<'a> {
     pub fn new(
         builder: FunctionBuilder<'a>,
-        rng: &'a mut SmallRng,
+        rng: &'a mut dyn Rng,
         callees: &'a [Signature],
     ) -> Self {
         Self {

@@ -6,10 +6,9 @@
 //! not a number goes on, no context is a stack limit that is met, and stack
 //! slots are written before they are read.
 
-#[path = "generate_body.rs"]
 mod body;
-#[path = "generate_ops.rs"]
 mod ops;
+pub mod scramble;
 
 use body::Body;
 use cranelift_codegen::Context;
@@ -18,8 +17,7 @@ use cranelift_codegen::ir::types::{F32, F64, I8, I8X16, I16, I16X8, I32, I32X4, 
 use cranelift_codegen::ir::{self, AbiParam, ArgumentPurpose, Signature, Type};
 use cranelift_codegen::isa::{CallConv, TargetFrontendConfig, TargetIsa};
 use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext};
-use rand::RngExt as _;
-use rand::rngs::SmallRng;
+use rand::{Rng, RngExt as _};
 
 const TYPES: [Type; 11] = [I64, I32, I8, I16, F64, F32, I128, I32X4, I8X16, I16X8, I64X2];
 
@@ -32,6 +30,7 @@ pub struct Generator {
 }
 
 impl Generator {
+    /// Functions for one target.
     pub fn new(isa: &dyn TargetIsa) -> Self {
         Self {
             context: Context::new(),
@@ -42,7 +41,7 @@ impl Generator {
     }
 
     /// Functions `u0:0`, `u0:1` ..; each calls only those before it.
-    pub fn program(&mut self, rng: &mut SmallRng, functions: u32) -> Vec<ir::Function> {
+    pub fn program(&mut self, rng: &mut dyn Rng, functions: u32) -> Vec<ir::Function> {
         let mut program: Vec<ir::Function> = Vec::new();
         for index in 0..functions {
             let callees: Vec<Signature> =
@@ -52,7 +51,7 @@ impl Generator {
         program
     }
 
-    fn function(&mut self, rng: &mut SmallRng, index: u32, callees: &[Signature]) -> ir::Function {
+    fn function(&mut self, rng: &mut dyn Rng, index: u32, callees: &[Signature]) -> ir::Function {
         self.context.clear();
         let function = &mut self.context.func;
         function.name = ir::UserFuncName::user(0, index);
@@ -63,13 +62,13 @@ impl Generator {
     }
 }
 
-fn type_of(rng: &mut SmallRng) -> Type {
+fn type_of(rng: &mut dyn Rng) -> Type {
     // The first ones are what most programs are made of.
     let types = if rng.random_bool(0.6) { 4 } else { TYPES.len() };
     TYPES[rng.random_range(0..types)]
 }
 
-fn signature(rng: &mut SmallRng, call_conv: CallConv) -> Signature {
+fn signature(rng: &mut dyn Rng, call_conv: CallConv) -> Signature {
     let mut signature = Signature::new(call_conv);
     if rng.random_bool(0.2) {
         signature.params.push(AbiParam::special(I64, ArgumentPurpose::VMContext));
@@ -89,7 +88,7 @@ fn signature(rng: &mut SmallRng, call_conv: CallConv) -> Signature {
     signature
 }
 
-fn param(rng: &mut SmallRng) -> AbiParam {
+fn param(rng: &mut dyn Rng) -> AbiParam {
     let param = AbiParam::new(type_of(rng));
     let narrow = [I8, I16, I32].contains(&param.value_type);
     match rng.random_range(0..6) {
@@ -100,7 +99,7 @@ fn param(rng: &mut SmallRng) -> AbiParam {
 }
 
 /// A value of this type; few of its bits are set, or most.
-pub fn constant(rng: &mut SmallRng, ty: Type) -> DataValue {
+pub fn constant(rng: &mut dyn Rng, ty: Type) -> DataValue {
     let float = match rng.random_range(0..4) {
         0 => f64::from(rng.random_range(-4..5_i8)),
         1 => -0.0,

@@ -1,7 +1,6 @@
 //! The oracle, and the comparison with it.
 
 use object::{Object as _, ObjectSection as _};
-use std::path::Path;
 
 /// What Wasmtime itself makes of a module or component.
 pub fn stock(engine: &wasmtime::Engine, wasm: &[u8]) -> wasmtime::Result<Vec<u8>> {
@@ -19,11 +18,12 @@ pub fn assert_same(what: &str, wasm: &[u8], expected: &[u8], found: &[u8]) {
         return;
     }
     let equal = expected.iter().zip(found).take_while(|(one, other)| one == other).count();
-    let directory = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let directory = std::env::temp_dir().join("stencil-differences");
+    std::fs::create_dir_all(&directory).expect("the system's directory for such files is there");
     let file_name = what.replace(|c: char| !c.is_ascii_alphanumeric(), "-");
     for (extension, bytes) in [("wasm", wasm), ("expected", expected), ("found", found)] {
         let path = directory.join(format!("{file_name}.{extension}"));
-        std::fs::write(path, bytes).expect("Cargo has made the directory");
+        std::fs::write(path, bytes).expect("the directory was made");
     }
     panic!(
         "{what}: artifacts differ from offset {equal:#x} on (expected in {}, found in {}), \

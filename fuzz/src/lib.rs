@@ -1,0 +1,5 @@
+//! The checks behind the fuzz targets: bytes -> a claim about the cache that they are to break.
+//!
+//! Each module is one target: `check` takes a fuzzer's input, `smoke` runs a
+//! bounded number of inputs as an ordinary test. `fuzz_targets/` hands the
+//! bytes over and does nothing else.

@@ -1,0 +1,12 @@
+//! Stock Wasmtime and stock Cranelift as the judges: an input -> what they make of it, compared
+//! byte by byte with what comes out of the cache.
+
+#[cfg(feature = "clif")]
+pub mod clif;
+#[cfg(feature = "wasm")]
+pub mod same;
+#[cfg(feature = "wasm")]
+pub mod stages;
+pub mod store;
+#[cfg(feature = "wasm")]
+pub mod testdata;
