@@ -3,7 +3,6 @@
 
 use super::FrontEndFunction;
 use cranelift_codegen::isa::TargetIsa;
-use oracle::clif;
 use stencil::clif::scan::Scan;
 
 /// Sums over functions each of which passed.
