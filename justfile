@@ -35,6 +35,10 @@ python-host DIR:
 generated COUNT:
     STENCIL_GENERATED={{COUNT}} cargo test -p wasm-compiler --test generated
 
+# Fuzz one target; fuzz/README.md has the targets, and what to do with a crash
+fuzz TARGET SECONDS:
+    fuzz/run.sh {{TARGET}} {{SECONDS}}
+
 # This cache against stock Wasmtime, in whole processes
 compare A B="":
     cargo build --release -p cli -p benches -p cache-server

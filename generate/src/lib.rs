@@ -5,6 +5,10 @@ pub mod choices;
 #[cfg(feature = "clif")]
 pub mod clif;
 #[cfg(feature = "wasm")]
+pub mod component;
+#[cfg(feature = "wasm")]
 pub mod edit;
+#[cfg(feature = "wasm")]
+pub mod mutate;
 #[cfg(feature = "wasm")]
 pub mod smith;

@@ -97,8 +97,26 @@ impl Kind {
         // When choices run out, what is left of the module is as small as can be.
         let mut bytes = vec![0; 4_096 + (random.next_u32() % 16_384) as usize];
         random.fill_bytes(&mut bytes);
-        let mut choices = Unstructured::new(&bytes);
-        let config = self.config(&mut choices).ok()?;
-        Some(Module::new(config, &mut choices).ok()?.to_bytes())
+        self.module_from(&mut Unstructured::new(&bytes)).ok()
+    }
+
+    /// The module of some choices, a fuzzer's bytes for instance.
+    ///
+    /// # Errors
+    ///
+    /// Wasm-smith ran out of choices.
+    pub fn module_from(self, choices: &mut Unstructured<'_>) -> arbitrary::Result<Vec<u8>> {
+        let config = self.config(choices)?;
+        Ok(Module::new(config, choices)?.to_bytes())
+    }
+
+    /// The same with all that a module has exported, to be run and looked at.
+    ///
+    /// # Errors
+    ///
+    /// Wasm-smith ran out of choices.
+    pub fn open_module_from(self, choices: &mut Unstructured<'_>) -> arbitrary::Result<Vec<u8>> {
+        let config = Config { export_everything: true, ..self.config(choices)? };
+        Ok(Module::new(config, choices)?.to_bytes())
     }
 }

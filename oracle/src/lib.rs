@@ -4,6 +4,8 @@
 #[cfg(feature = "clif")]
 pub mod clif;
 #[cfg(feature = "wasm")]
+pub mod hosts;
+#[cfg(feature = "wasm")]
 pub mod same;
 #[cfg(feature = "wasm")]
 pub mod stages;

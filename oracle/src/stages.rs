@@ -1,7 +1,8 @@
-//! Off, cold, warm: the three ways to get an artifact, each of which has to give
+//! Off, cold, warm, filled by another: the ways to get an artifact, each of which has to give
 //! Wasmtime's bytes.
 
 use crate::same::{assert_same, stock};
+use crate::store::MemoryStore;
 use stencil::CacheStore;
 use wasm_compiler::{Compiler, NoCache, Report};
 use wasmtime::Engine;
@@ -43,4 +44,47 @@ pub fn assert_stages(
     assert_eq!(missed, (0, 0), "{what}, warm: {:?}", warm.miss_reasons);
     assert_eq!((off.lookups, cold.lookups), (warm.lookups, warm.lookups), "{what}");
     Some((expected, cold))
+}
+
+/// What a compile on another input's entries gave.
+pub struct Warmed {
+    /// The artifact, Wasmtime's.
+    pub artifact: Vec<u8>,
+    /// The compile's figures.
+    pub report: Report,
+    /// How many of its lookups found what the other input had left.
+    pub from_other: u64,
+}
+
+/// Compiles one input on a cache that another one has filled. `None` if Wasmtime
+/// refuses either.
+///
+/// # Panics
+///
+/// If the artifact is not Wasmtime's, or an entry was not used for what is wrong with it.
+pub fn assert_warmed_by(
+    what: &str,
+    engine: &Engine,
+    compiler: &Compiler,
+    other: &[u8],
+    wasm: &[u8],
+) -> Option<Warmed> {
+    let store = MemoryStore::default();
+    let filled = compiler.compile(other, &store);
+    let expected = match stock(engine, wasm) {
+        Ok(expected) => expected,
+        Err(refusal) => {
+            let ours = compiler.compile(wasm, &store);
+            assert!(ours.is_err(), "{what}: only Wasmtime refuses it: {refusal:#}");
+            return None;
+        }
+    };
+    filled.ok()?;
+    let (artifact, report) = compiler
+        .compile(wasm, &store)
+        .unwrap_or_else(|error| panic!("{what}: only Wasmtime compiles it: {error}"));
+    assert_same(what, wasm, &expected, &artifact);
+    assert_eq!(report.rejected, 0, "{what}: {:?}", report.miss_reasons);
+    store.assert_no_conflicts();
+    Some(Warmed { artifact, report, from_other: store.served() })
 }

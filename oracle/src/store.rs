@@ -16,6 +16,7 @@ pub type Entries = HashMap<CacheKey, EntryBytes>;
 #[derive(Debug, Default)]
 pub struct MemoryStore {
     entries: Mutex<Entries>,
+    served: AtomicU64,
     conflicts: AtomicU64,
 }
 
@@ -23,6 +24,11 @@ impl MemoryStore {
     /// The entries.
     pub fn entries(&self) -> MutexGuard<'_, Entries> {
         self.entries.lock().expect("no test panics while it holds the entries")
+    }
+
+    /// How many lookups found an entry so far.
+    pub fn served(&self) -> u64 {
+        self.served.load(Ordering::Relaxed)
     }
 
     /// Fails if two compiles ever had different code for one key.
@@ -48,7 +54,10 @@ impl CacheStore for MemoryStore {
     fn lookup(&self, keys: &[CacheKey]) -> Vec<Lookup> {
         let entries = self.entries();
         let answer = |key| match entries.get(key) {
-            Some(bytes) => Lookup::Hit(bytes.clone(), Tier::Memory),
+            Some(bytes) => {
+                self.served.fetch_add(1, Ordering::Relaxed);
+                Lookup::Hit(bytes.clone(), Tier::Memory)
+            }
             None => Lookup::Miss(MissReason::Absent),
         };
         keys.iter().map(answer).collect()

@@ -8,78 +8,38 @@
 //! `STENCIL_SEED=N` compiles only the module of one seed, and prints it.
 
 use generate::smith::Kind;
+use oracle::hosts::{Host, Setting};
 use oracle::stages::assert_stages;
 use oracle::store::MemoryStore;
 use rayon::prelude::*;
 use std::collections::BTreeMap;
 use std::ops::AddAssign;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use wasm_compiler::Compiler;
-use wasmtime::{Collector, Config, Engine, OptLevel};
 
 const MODULES: u64 = 4_000;
 
-/// One configuration, and the store of its modules.
-struct Host {
-    engine: Engine,
-    compiler: Compiler,
-    store: MemoryStore,
-}
-
-impl Host {
-    fn new(configure: impl FnOnce(&mut Config) -> &mut Config) -> Self {
-        let mut config = Config::new();
-        configure(&mut config);
-        let engine = Engine::new(&config).expect("the configuration is sound");
-        let compiler = Compiler::for_engine(&engine).expect("artifacts show all settings");
-        Self { engine, compiler, store: MemoryStore::default() }
-    }
-}
-
-/// Which features a default engine has, the `Kind`s say.
-struct Hosts {
-    default: Host,
-    proposals: Host,
-    checked: Host,
-    unoptimised: Host,
-    /// Without some features, so that it refuses some modules.
-    bare: Host,
-}
+/// The hosts, each with the store of its modules.
+struct Hosts(BTreeMap<Setting, (Host, MemoryStore)>);
 
 impl Hosts {
     fn new() -> Self {
-        Self {
-            default: Host::new(|config| config),
-            proposals: Host::new(|config| {
-                config.wasm_custom_page_sizes(true).wasm_wide_arithmetic(true);
-                config.shared_memory(true)
-            }),
-            // Bounds, fuel, epochs and references are all checked in the code.
-            checked: Host::new(|config| {
-                config.consume_fuel(true).epoch_interruption(true).signals_based_traps(false);
-                config.memory_reservation(0).collector(Collector::DeferredReferenceCounting)
-            }),
-            unoptimised: Host::new(|config| {
-                config.cranelift_opt_level(OptLevel::None).collector(Collector::Null);
-                config.table_lazy_init(false).memory_guard_size(0)
-            }),
-            bare: Host::new(|config| {
-                config.wasm_tail_call(false).wasm_memory64(false).wasm_relaxed_simd(false);
-                config.wasm_gc(false).wasm_function_references(false).wasm_exceptions(false);
-                config.wasm_multi_memory(false)
-            }),
-        }
+        let host = |setting| (setting, (Host::new(setting, |_| {}), MemoryStore::default()));
+        Self(Setting::ALL.into_iter().map(host).collect())
     }
 
-    /// Most modules go to one host, to have many that may share.
-    fn of(&self, kind: Kind, seed: u64) -> &Host {
-        match (kind, seed / Kind::ALL.len() as u64 % 6) {
-            (Kind::Proposals, _) => &self.proposals,
-            (Kind::Swarm | Kind::Plain, 3) => &self.bare,
-            (_, 4) => &self.checked,
-            (_, 5) => &self.unoptimised,
-            _ => &self.default,
-        }
+    fn of(&self, kind: Kind, seed: u64) -> &(Host, MemoryStore) {
+        &self.0[&setting_of(kind, seed / Kind::ALL.len() as u64)]
+    }
+}
+
+/// Most modules go to one host, to have many that may share.
+fn setting_of(kind: Kind, choice: u64) -> Setting {
+    match (kind, choice % 6) {
+        (Kind::Proposals, _) => Setting::Proposals,
+        (Kind::Swarm | Kind::Plain, 3) => Setting::Bare,
+        (_, 4) => Setting::Checked,
+        (_, 5) => Setting::Unoptimised,
+        _ => Setting::Default,
     }
 }
 
@@ -108,10 +68,9 @@ impl AddAssign for Tally {
 }
 
 fn check(hosts: &Hosts, kind: Kind, seed: u64, wasm: &[u8]) -> Tally {
-    let host = hosts.of(kind, seed);
+    let (host, store) = hosts.of(kind, seed);
     let what = format!("seed {seed} ({kind:?})");
-    let Host { engine, compiler, store } = host;
-    match assert_stages(&what, engine, compiler, store, wasm) {
+    match assert_stages(&what, &host.engine, &host.compiler, store, wasm) {
         None => Tally { refused: 1, ..Tally::default() },
         Some((_, cold)) => Tally {
             compiled: 1,
@@ -186,9 +145,8 @@ fn generated_modules_have_wasmtimes_bytes() {
     assert!(total.functions >= 2 * total.compiled, "the modules are too small to tell much");
     assert!(total.refused > 0, "nothing was refused");
     assert!(total.hits > 0, "no module ever met an entry of another one");
-    let Hosts { default, proposals, checked, unoptimised, bare } = &hosts;
-    for host in [default, proposals, checked, unoptimised, bare] {
-        host.store.assert_no_conflicts();
+    for (_, store) in hosts.0.values() {
+        store.assert_no_conflicts();
     }
 }
 

@@ -1,0 +1,5 @@
+//! Bytes -> `fuzz::run_equals_stock::check`.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| fuzz::run_equals_stock::check(input));

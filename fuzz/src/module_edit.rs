@@ -1,0 +1,86 @@
+//! A module or component, and an edit of it -> the edit's artifact, compiled on what the original
+//! has left in the cache: Wasmtime's bytes.
+
+use crate::hosts;
+use crate::tally::{Outcome, Tally};
+use arbitrary::{Arbitrary, Unstructured};
+use generate::component::Component;
+use generate::edit::Edit;
+use generate::mutate::mutate;
+use oracle::stages::assert_warmed_by;
+use oracle::testdata::text_files;
+use std::sync::LazyLock;
+
+/// Of all executions in this process.
+pub static TALLY: Tally = Tally::new();
+
+/// Modules written by hand, so that what wasm-smith seldom makes is edited too.
+static TEXTS: LazyLock<Vec<Vec<u8>>> =
+    LazyLock::new(|| text_files("wat").into_iter().map(|(_, wasm)| wasm).collect());
+
+#[derive(Arbitrary)]
+enum Change {
+    /// Something is put in, moved or changed.
+    Edit,
+    /// The edit is taken back: what was put in is removed.
+    Undo,
+    /// Whatever wasm-mutate thinks of.
+    Mutate,
+    /// Wasm-mutate, and then an edit.
+    Both,
+}
+
+/// # Panics
+///
+/// If an artifact is not Wasmtime's.
+pub fn check(input: &[u8]) {
+    let outcome = run(&mut Unstructured::new(input)).unwrap_or(Outcome::NoCase);
+    TALLY.count(outcome);
+}
+
+fn run(choices: &mut Unstructured<'_>) -> arbitrary::Result<Outcome> {
+    let (host, kind) = hosts::choose(choices)?;
+    let (what, base, edited) = if choices.ratio(1, 8)? {
+        let component = Component::new(choices)?;
+        ("rewired".to_owned(), component.wasm(), component.rewired(choices)?.wasm())
+    } else {
+        let change = Change::arbitrary(choices)?;
+        let edit = *choices.choose(&Edit::ALL)?;
+        let seed = u64::arbitrary(choices)?;
+        let wasm = match choices.ratio(1, 6)? {
+            true => choices.choose(&TEXTS)?.clone(),
+            false => kind.module_from(choices)?,
+        };
+        let edited = match change {
+            Change::Edit | Change::Undo => edit.apply(&wasm),
+            Change::Mutate => mutate(&wasm, seed),
+            Change::Both => mutate(&wasm, seed).and_then(|mutant| edit.apply(&mutant)),
+        };
+        let Some(edited) = edited else {
+            return Ok(Outcome::NoCase);
+        };
+        match change {
+            Change::Undo => (format!("{edit:?} undone"), edited, wasm),
+            _ => (format!("{edit:?}"), wasm, edited),
+        }
+    };
+    let warmed = assert_warmed_by(&what, &host.engine, &host.compiler, &base, &edited);
+    Ok(match warmed {
+        None => Outcome::NoCase,
+        Some(warmed) if warmed.from_other > 0 => Outcome::Hit,
+        Some(_) => Outcome::Missed,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::smoke;
+
+    #[test]
+    fn smoke() {
+        smoke::run("module_edit", check, 300, 4096);
+        println!("{TALLY}");
+        assert!(TALLY.hit_rate() > 30.0, "{TALLY}");
+    }
+}

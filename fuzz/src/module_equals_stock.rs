@@ -1,0 +1,52 @@
+//! Two modules -> the second one's artifact without a cache, cold, warm, and on what the first
+//! one has left: Wasmtime's bytes each time.
+
+use crate::hosts;
+use crate::tally::{Outcome, Tally};
+use arbitrary::Unstructured;
+use oracle::stages::{assert_stages, assert_warmed_by};
+use oracle::store::MemoryStore;
+
+/// Of all executions in this process.
+pub static TALLY: Tally = Tally::new();
+
+/// # Panics
+///
+/// If an artifact is not Wasmtime's.
+pub fn check(input: &[u8]) {
+    let outcome = run(&mut Unstructured::new(input)).unwrap_or(Outcome::NoCase);
+    TALLY.count(outcome);
+}
+
+fn run(choices: &mut Unstructured<'_>) -> arbitrary::Result<Outcome> {
+    let (host, kind) = hosts::choose(choices)?;
+    let (engine, compiler) = (&host.engine, &host.compiler);
+    // Wasm-smith would use up all choices for the first module.
+    let (first, second) = {
+        let len = choices.len() / 2;
+        (choices.bytes(len)?, choices.bytes(choices.len())?)
+    };
+    let other = kind.module_from(&mut Unstructured::new(first))?;
+    let wasm = kind.module_from(&mut Unstructured::new(second))?;
+    let store = MemoryStore::default();
+    if assert_stages("generated", engine, compiler, &store, &wasm).is_none() {
+        return Ok(Outcome::NoCase);
+    }
+    Ok(match assert_warmed_by("warmed by another", engine, compiler, &other, &wasm) {
+        Some(warmed) if warmed.from_other > 0 => Outcome::Hit,
+        _ => Outcome::Missed,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::smoke;
+
+    #[test]
+    fn smoke() {
+        smoke::run("module_equals_stock", check, 150, 4096);
+        println!("{TALLY}");
+        assert!(TALLY.hit_rate() > 20.0, "{TALLY}");
+    }
+}

@@ -1,0 +1,67 @@
+//! A module -> what its exports do, run from stock Wasmtime's code and from code that an edit of
+//! the module has left in the cache: the same results, traps, fuel and memories.
+
+mod observe;
+
+use crate::tally::{Outcome, Tally};
+use arbitrary::{Arbitrary as _, Unstructured};
+use generate::edit::Edit;
+use generate::smith::Kind;
+use observe::observe;
+use oracle::hosts::{Host, Setting};
+use oracle::stages::assert_warmed_by;
+use std::sync::LazyLock;
+use wasmtime::Module;
+
+/// Of all executions in this process.
+pub static TALLY: Tally = Tally::new();
+
+static HOSTS: LazyLock<[Host; 2]> = LazyLock::new(|| {
+    [Setting::Default, Setting::Unoptimised].map(|setting| {
+        Host::new(setting, |config| {
+            config.parallel_compilation(false).consume_fuel(true).max_wasm_stack(128 << 10);
+        })
+    })
+});
+
+/// # Panics
+///
+/// If the cached code did something else.
+pub fn check(input: &[u8]) {
+    let outcome = run(&mut Unstructured::new(input)).unwrap_or(Outcome::NoCase);
+    TALLY.count(outcome);
+}
+
+fn run(choices: &mut Unstructured<'_>) -> arbitrary::Result<Outcome> {
+    let host = &HOSTS[usize::from(choices.ratio(1, 4)?)];
+    let kind = *choices.choose(&[Kind::Default, Kind::Plain, Kind::Gc, Kind::Swarm])?;
+    let edit = *choices.choose(&Edit::ALL)?;
+    let seed = u64::arbitrary(choices)?;
+    let wasm = kind.open_module_from(choices)?;
+    let other = edit.apply(&wasm).unwrap_or_else(|| wasm.clone());
+    let Host { engine, compiler } = host;
+    let Some(warmed) = assert_warmed_by("to be run", engine, compiler, &other, &wasm) else {
+        return Ok(Outcome::NoCase);
+    };
+    let stock = Module::new(engine, &wasm).expect("it was compiled before");
+    // SAFETY: the artifact was made just now, by the compiler under test, for
+    // this engine, and nobody could change it in between.
+    let cached = unsafe { Module::deserialize(engine, &warmed.artifact) };
+    let cached = cached.expect("Wasmtime loads it");
+    let (expected, found) = (observe(&stock, seed), observe(&cached, seed));
+    assert_eq!(expected, found, "warmed by {edit:?}");
+    Ok(if warmed.from_other > 0 { Outcome::Hit } else { Outcome::Missed })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::smoke;
+
+    #[test]
+    fn smoke() {
+        smoke::run("run_equals_stock", check, 200, 4096);
+        println!("{TALLY}");
+        assert!(TALLY.hit_rate() > 30.0, "{TALLY}");
+    }
+}

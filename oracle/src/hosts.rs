@@ -1,0 +1,74 @@
+//! Configurations of Wasmtime that differ in what reaches the code -> an engine and our compiler
+//! for each.
+
+use wasm_compiler::Compiler;
+use wasmtime::{Collector, Config, Engine, OptLevel};
+
+/// A configuration to compile under.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Setting {
+    /// As `Engine::default` has it.
+    Default,
+    /// With the proposals that are off by default.
+    Proposals,
+    /// Bounds, fuel, epochs and references are all checked in the code.
+    Checked,
+    /// Nothing optimised; tables and memories laid out otherwise.
+    Unoptimised,
+    /// Without some features, so that it refuses some modules.
+    Bare,
+}
+
+impl Setting {
+    /// All settings.
+    pub const ALL: [Self; 5] =
+        [Self::Default, Self::Proposals, Self::Checked, Self::Unoptimised, Self::Bare];
+
+    fn config(self) -> Config {
+        let mut config = Config::new();
+        match self {
+            Self::Default => {}
+            Self::Proposals => {
+                config.wasm_custom_page_sizes(true).wasm_wide_arithmetic(true);
+                config.shared_memory(true).wasm_branch_hinting(true);
+            }
+            Self::Checked => {
+                config.consume_fuel(true).epoch_interruption(true).signals_based_traps(false);
+                config.memory_reservation(0).collector(Collector::DeferredReferenceCounting);
+            }
+            Self::Unoptimised => {
+                config.cranelift_opt_level(OptLevel::None).collector(Collector::Null);
+                config.table_lazy_init(false).memory_guard_size(0);
+            }
+            Self::Bare => {
+                config.wasm_tail_call(false).wasm_memory64(false).wasm_relaxed_simd(false);
+                config.wasm_gc(false).wasm_function_references(false).wasm_exceptions(false);
+                config.wasm_multi_memory(false);
+            }
+        }
+        config
+    }
+}
+
+/// One configuration: Wasmtime's engine, and our compiler for it.
+pub struct Host {
+    /// The judge.
+    pub engine: Engine,
+    /// Ours.
+    pub compiler: Compiler,
+}
+
+impl Host {
+    /// A host with a setting, and what else is to be set.
+    ///
+    /// # Panics
+    ///
+    /// If Wasmtime refuses the configuration.
+    pub fn new(setting: Setting, configure: impl FnOnce(&mut Config)) -> Self {
+        let mut config = setting.config();
+        configure(&mut config);
+        let engine = Engine::new(&config).expect("the configuration is sound");
+        let compiler = Compiler::for_engine(&engine).expect("artifacts show all settings");
+        Self { engine, compiler }
+    }
+}
