@@ -4,6 +4,7 @@
 //! bounded number of inputs as an ordinary test. `fuzz_targets/` hands the
 //! bytes over and does nothing else.
 pub mod tally;
+pub mod wire;
 
 /// Random inputs for a smoke, of up to `len_max` bytes, the same each time.
 #[cfg(test)]
