@@ -64,6 +64,7 @@ fn count(input: &[u8], tally: &mut Tally) {
             }
             probe(server, &mut model, execution, tally).await;
             call::find_all(server, &mut model, tally).await;
+            tally.replaced += model.replaced;
         });
     });
 }
@@ -86,7 +87,9 @@ async fn probe(server: &mut Running, model: &mut Model, execution: u64, tally: &
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proto::v1::RefusedReason;
     use std::path::Path;
+    use std::time::Instant;
 
     /// Inputs of the seeds and of the corpus, if there is one.
     fn kept() -> Vec<Vec<u8>> {
@@ -96,23 +99,44 @@ mod tests {
         files.map(|file| std::fs::read(file.unwrap().path()).unwrap()).collect()
     }
 
-    #[test]
-    fn smoke() {
+    /// What kept and random inputs do, in an ordinary test.
+    fn run() -> Tally {
         let mut tally = Tally::default();
         let kept = kept();
         assert!(!kept.is_empty(), "the seeds are there");
-        let started = std::time::Instant::now();
-        let mut executions = 0_u32;
+        let (started, mut executions) = (Instant::now(), 0_u32);
         for input in kept.into_iter().chain(crate::inputs(3_000, 400)) {
             count(&input, &mut tally);
             executions += 1;
         }
-        let took = started.elapsed();
+        let rate = f64::from(executions) / started.elapsed().as_secs_f64();
+        println!("{executions} executions, {rate:.0} a second: {tally:#?}");
         HOST.lock().unwrap_or_else(PoisonError::into_inner).stop();
-        println!(
-            "{executions} executions, {:.0} a second",
-            f64::from(executions) / took.as_secs_f64()
-        );
-        println!("{tally:#?}");
+        tally
+    }
+
+    #[test]
+    fn smoke() {
+        let tally = run();
+        for method in ["Lookup", "Publish", "FindMissing", "GetStats"] {
+            let answered = tally.answered.get(method).copied().unwrap_or(0);
+            assert!(answered >= 50, "{method} was answered {answered} times");
+            for code in ["Internal", "InvalidArgument", "Unauthenticated", "Unimplemented"] {
+                let refused = tally.refused.get(&(method, code.to_owned())).copied();
+                assert!(refused.is_some_and(|count| count >= 3), "{method} {code}: {refused:?}");
+            }
+        }
+        let denied = tally.refused.get(&("Publish", "PermissionDenied".to_owned()));
+        assert!(denied.is_some_and(|count| *count >= 50), "{denied:?}");
+        // The probe alone stores and finds one each time.
+        assert!(tally.stored > 3_500 && tally.found > 3_500);
+        assert!(tally.missing > 500 && tally.sockets > 100);
+        assert!(tally.replaced > 5 && tally.already_there > 20 && tally.conflicts > 20);
+        for reason in ["DAMAGED", "WRONG_KEY", "FORMAT", "TOO_LARGE", "IO"] {
+            let name = format!("REFUSED_REASON_{reason}");
+            let reason = RefusedReason::from_str_name(&name).expect("it is one");
+            let refused = tally.refused_entries.get(&i32::from(reason)).copied();
+            assert!(refused.is_some_and(|count| count >= 20), "{name}: {refused:?}");
+        }
     }
 }

@@ -3,13 +3,14 @@
 
 use super::host::Running;
 use super::model::{Expected, Model, Stored};
-use super::request::{Ending, Method, Request, Token};
+use super::request::{Ending, Method, Request, Token, framed};
 use super::tally::Tally;
+use cache_server::auth::Role;
 use prost::Message;
 use proto::Coded;
 use proto::codec::MessageCodec;
 use proto::coding::Decoder;
-use proto::v1::{FindMissingReply, FoundEntry, LookupChunk, PublishSummary, Stats};
+use proto::v1::{FindMissingReply, FoundEntry, LookupChunk, LookupRequest, PublishSummary, Stats};
 use std::collections::BTreeMap;
 use std::future::poll_fn;
 use stencil::{CacheKey, entry};
@@ -30,7 +31,7 @@ struct Answer<T> {
 /// If the answer is another than the protocol's.
 pub async fn call(server: &mut Running, model: &mut Model, request: &Request, tally: &mut Tally) {
     let expected = model.expect(request);
-    let refused = match (request.method, &expected) {
+    let status = match (request.method, &expected) {
         (_, Expected::Anything) => return anything(server, request).await,
         (Method::Lookup, Expected::Found(keys, found)) => {
             let answer = answer::<LookupChunk>(server, request).await;
@@ -82,7 +83,7 @@ pub async fn call(server: &mut Running, model: &mut Model, request: &Request, ta
         }
         (method, expected) => unreachable!("{method:?} has no {expected:?}"),
     };
-    assert_eq!(refused.code(), Code::Ok, "{refused:?}");
+    assert_eq!(status.code(), Code::Ok, "{status:?}");
     tally.answered(request.method);
 }
 
@@ -168,19 +169,19 @@ fn check_found(
     seen.len() as u64
 }
 
-/// Asks for all that was published, as somebody who may only read.
+/// Asks for all that was offered, as somebody who may only read: what was stored
+/// is there, and nothing else is.
+///
+/// # Panics
+///
+/// As [`call`].
 pub async fn find_all(server: &mut Running, model: &mut Model, tally: &mut Tally) {
-    let reader = Token::Of(cache_server::auth::Role::Read);
-    let bodies: Vec<_> = model
-        .all()
-        .map(|(namespace, stored)| {
-            let keys = proto::keys::encode(stored.keys().collect::<Vec<_>>().into_iter());
-            let lookup = proto::v1::LookupRequest { namespace: Some(namespace), keys };
-            super::request::framed(&lookup.encode_to_vec())
-        })
-        .collect();
-    for body in bodies {
-        let request = Request::new(Method::Lookup, reader, body);
+    let (namespaces, keys) = model.all();
+    let keys = proto::keys::encode(keys.iter());
+    for namespace in namespaces {
+        let lookup = LookupRequest { namespace: Some(namespace), keys: keys.clone() };
+        let body = framed(&lookup.encode_to_vec());
+        let request = Request::new(Method::Lookup, Token::Of(Role::Read), body);
         call(server, model, &request, tally).await;
     }
 }

@@ -28,8 +28,8 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tonic::transport::{Channel, Endpoint};
 
-/// After so many, a server is replaced. Each may leave three namespaces behind,
-/// of which a server takes 65,536.
+/// After so many, a server is replaced. Each may leave nine namespaces behind, of
+/// which a server takes 65,536.
 const EXECUTIONS_MAX: u64 = 4_096;
 /// A last resort: what takes longer has stopped for ever.
 const HANG: Duration = Duration::from_secs(60);

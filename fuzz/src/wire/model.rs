@@ -17,7 +17,7 @@ use proto::v1::{
     PublishChunk, PublishSummary, Refused, RefusedReason,
 };
 use sha2::{Digest as _, Sha256};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use stencil::CacheKey;
 use tonic::Code;
 
@@ -58,7 +58,12 @@ pub enum Expected {
 #[derive(Debug)]
 pub struct Model {
     own: String,
+    /// Every namespace that a publish has named, whatever became of it.
     namespaces: BTreeMap<Name, BTreeMap<CacheKey, Stored>>,
+    /// Entries that have taken the place of others.
+    pub replaced: u64,
+    /// Every key that an entry was offered under.
+    offered: BTreeSet<CacheKey>,
 }
 
 /// How a body's messages end, if not well.
@@ -70,7 +75,8 @@ struct Messages {
 impl Model {
     /// Nothing is published yet.
     pub fn new(execution: u64) -> Self {
-        Self { own: project(execution), namespaces: BTreeMap::new() }
+        let (namespaces, offered) = Default::default();
+        Self { own: project(execution), namespaces, replaced: 0, offered }
     }
 
     /// What the server is to answer.
@@ -125,12 +131,12 @@ impl Model {
         is_own.then(|| self.namespaces.get(name).unwrap_or(NOTHING))
     }
 
-    /// Everything that is to be there at the end.
-    pub fn all(&self) -> impl Iterator<Item = (Namespace, &BTreeMap<CacheKey, Stored>)> {
-        self.namespaces.iter().map(|((project, fingerprint), stored)| {
-            let (project, fingerprint) = (project.clone(), fingerprint.clone());
-            (Namespace { project, fingerprint }, stored)
-        })
+    /// The namespaces of this execution alone, and the keys of all that was
+    /// offered, taken or not.
+    pub fn all(&self) -> (Vec<Namespace>, Vec<CacheKey>) {
+        let names = self.namespaces.keys().filter(|name| self.of(name).is_some()).cloned();
+        let names = names.map(|(project, fingerprint)| Namespace { project, fingerprint });
+        (names.collect(), self.offered.iter().copied().collect())
     }
 
     fn publish(&mut self, messages: &Messages, role: Role) -> Result<Expected, Code> {
@@ -143,7 +149,9 @@ impl Model {
             }
             match &first {
                 None => {
-                    first = Some((name(chunk.namespace)?, chunk.replace));
+                    let name = name(chunk.namespace)?;
+                    self.namespaces.entry(name.clone()).or_default();
+                    first = Some((name, chunk.replace));
                     if chunk.replace && role < Role::Admin {
                         return Err(Code::PermissionDenied);
                     }
@@ -155,7 +163,10 @@ impl Model {
                     }
                 }
             }
-            if chunk.entries.iter().any(|new| new.key.len() != 32) {
+            let key = |new: &NewEntry| <[u8; 32]>::try_from(&*new.key).ok();
+            let offered: Vec<_> = chunk.entries.iter().filter_map(key).collect();
+            self.offered.extend(offered.iter().copied().map(CacheKey::from_bytes));
+            if offered.len() < chunk.entries.len() {
                 return Err(Code::InvalidArgument);
             }
             entries.extend(chunk.entries);
@@ -168,7 +179,10 @@ impl Model {
             return Ok(Expected::SummaryOf(entries.len() as u64));
         }
         let stored = self.namespaces.entry(name).or_default();
-        Ok(Expected::Summary(store(stored, entries, replace)))
+        let before = stored.len() as u64;
+        let summary = store(stored, entries, replace);
+        self.replaced += summary.stored - (stored.len() as u64 - before);
+        Ok(Expected::Summary(summary))
     }
 }
 

@@ -19,6 +19,8 @@ pub struct Tally {
     pub missing: u64,
     /// Entries stored.
     pub stored: u64,
+    /// Of those, in the place of others.
+    pub replaced: u64,
     /// Entries that were there already.
     pub already_there: u64,
     /// Entries that others of the same key had come before.
