@@ -3,6 +3,7 @@
 //! Each module is one target: `check` takes a fuzzer's input, `smoke` runs a
 //! bounded number of inputs as an ordinary test. `fuzz_targets/` hands the
 //! bytes over and does nothing else.
+
 mod hosts;
 pub mod module_edit;
 pub mod module_equals_stock;
@@ -10,3 +11,4 @@ pub mod run_equals_stock;
 #[cfg(test)]
 mod smoke;
 pub mod tally;
+pub mod wire;
