@@ -3,6 +3,10 @@
 //! Each module is one target: `check` takes a fuzzer's input, `smoke` runs a
 //! bounded number of inputs as an ordinary test. `fuzz_targets/` hands the
 //! bytes over and does nothing else.
+pub mod clif_cache;
+pub mod entry_decode;
+#[cfg(test)]
+mod seeds;
 pub mod tally;
 
 /// Random inputs for a smoke, of up to `len_max` bytes, the same each time.
