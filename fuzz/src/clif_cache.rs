@@ -15,6 +15,7 @@
 
 mod changes;
 mod declarations;
+mod globals;
 mod names;
 mod targets;
 
@@ -43,6 +44,9 @@ type Mutation = fn(&mut ir::Function, &mut dyn Rng) -> Option<()>;
 /// A mutation, and what it is called in a finding.
 type Named = (&'static str, Mutation);
 
+/// What changes more than names.
+const CHANGES: [&[Named]; 3] = [&changes::ALL, &declarations::ALL, &globals::ALL];
+
 /// Fails if the mutated function gets other code than its own, or misses though
 /// only names have changed.
 pub fn check(input: &[u8]) {
@@ -68,8 +72,7 @@ impl Case {
         let original = function(&*isa, body);
         let mut other = (isa.clone(), original.clone());
         let names_only = kind.is_multiple_of(2);
-        let mutations: &[&[Named]] =
-            if names_only { &[&names::ALL] } else { &[&changes::ALL, &declarations::ALL] };
+        let mutations: &[&[Named]] = if names_only { &[&names::ALL] } else { &CHANGES };
         let mutations: Vec<&Named> = mutations.iter().copied().flatten().collect();
         // One more changes the target in place of the function.
         let others = usize::from(!names_only);
@@ -180,7 +183,11 @@ fn names_are_its_own(
 fn function(isa: &dyn TargetIsa, choices: &[u8]) -> ir::Function {
     let rng = &mut Choices::new(choices);
     let functions = rng.random_range(1..4);
-    Generator::new(isa).program(rng, functions).pop().expect("there is one")
+    let mut function = Generator::new(isa).program(rng, functions).pop().expect("there is one");
+    if rng.random_bool(0.4) {
+        globals::add(&mut function, rng);
+    }
+    function
 }
 
 #[cfg(test)]
@@ -195,7 +202,7 @@ mod tests {
     fn smoke() {
         let (tally, mut counts, mut identical) = (Tally::new(), Counts::new(), 0);
         let inputs = crate::seeds::files("clif_cache").into_iter();
-        for input in inputs.chain(crate::inputs(2_500, 300)) {
+        for input in inputs.chain(crate::inputs(5_000, 300)) {
             let Some(case) = Case::of(&input) else {
                 tally.count(Outcome::NoCase);
                 continue;
@@ -212,11 +219,8 @@ mod tests {
         let cases: u64 = counts.values().flatten().sum();
         assert!(2 * cases > tally.executions(), "{tally}");
         assert!(2 * identical > cases, "{identical} of {cases}");
-        let all: BTreeSet<&str> = [&names::ALL[..], &changes::ALL, &declarations::ALL]
-            .concat()
-            .iter()
-            .map(|m| m.0)
-            .collect();
+        let mutations = CHANGES.into_iter().flatten().chain(&names::ALL);
+        let all: BTreeSet<&str> = mutations.map(|(what, _)| *what).collect();
         let run: BTreeSet<&str> = counts.keys().copied().collect();
         let left_out: Vec<_> = all.difference(&run).collect();
         assert!(left_out.is_empty(), "never applied: {left_out:?}");
