@@ -4,6 +4,8 @@
 //! bounded number of inputs as an ordinary test. `fuzz_targets/` hands the
 //! bytes over and does nothing else.
 
+pub mod clif_cache;
+pub mod entry_decode;
 mod hosts;
 pub mod module_edit;
 pub mod module_equals_stock;

@@ -76,10 +76,11 @@ fn run(choices: &mut Unstructured<'_>) -> arbitrary::Result<Outcome> {
 mod tests {
     use super::*;
     use crate::smoke;
+    use rayon::prelude::*;
 
     #[test]
     fn smoke() {
-        smoke::run("module_edit", check, 300, 4096);
+        smoke::inputs("module_edit", 300, 4096).par_bridge().for_each(|input| check(&input));
         println!("{TALLY}");
         assert!(TALLY.hit_rate() > 30.0, "{TALLY}");
     }

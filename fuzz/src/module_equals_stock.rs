@@ -42,10 +42,13 @@ fn run(choices: &mut Unstructured<'_>) -> arbitrary::Result<Outcome> {
 mod tests {
     use super::*;
     use crate::smoke;
+    use rayon::prelude::*;
 
     #[test]
     fn smoke() {
-        smoke::run("module_equals_stock", check, 150, 4096);
+        smoke::inputs("module_equals_stock", 150, 4096)
+            .par_bridge()
+            .for_each(|input| check(&input));
         println!("{TALLY}");
         assert!(TALLY.hit_rate() > 20.0, "{TALLY}");
     }

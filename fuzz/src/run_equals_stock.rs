@@ -57,10 +57,11 @@ fn run(choices: &mut Unstructured<'_>) -> arbitrary::Result<Outcome> {
 mod tests {
     use super::*;
     use crate::smoke;
+    use rayon::prelude::*;
 
     #[test]
     fn smoke() {
-        smoke::run("run_equals_stock", check, 200, 4096);
+        smoke::inputs("run_equals_stock", 200, 4096).par_bridge().for_each(|input| check(&input));
         println!("{TALLY}");
         assert!(TALLY.hit_rate() > 30.0, "{TALLY}");
     }

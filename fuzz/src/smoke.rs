@@ -1,40 +1,42 @@
-//! Seeds, a corpus and random bytes -> a bounded run of a target, as a test.
+//! The name of a target -> the inputs of its run as a test: those that are kept for it, and random
+//! ones, the same each time.
 
 use rand::rngs::SmallRng;
 use rand::{Rng as _, RngExt as _, SeedableRng as _};
-use rayon::prelude::*;
 use std::fs;
 use std::path::Path;
 
-/// Runs `check` on the target's files and on `count` random inputs of up to
-/// `len_max` bytes, the same each time.
-pub fn run(target: &str, check: fn(&[u8]), count: u64, len_max: usize) {
-    // One input, a crash for instance.
+/// The target's files, and `count` random inputs of up to `len_max` bytes; or
+/// the one file that `FUZZ_INPUT` names, a crash for instance.
+pub fn inputs(
+    target: &str,
+    count: u64,
+    len_max: usize,
+) -> Box<dyn Iterator<Item = Vec<u8>> + Send> {
     if let Some(path) = std::env::var_os("FUZZ_INPUT") {
-        return check(&fs::read(path).unwrap());
+        return Box::new(std::iter::once(fs::read(path).unwrap()));
     }
-    let files = files(target);
-    assert!(!files.is_empty(), "{target} has no seeds");
-    files.par_iter().for_each(|input| check(input));
-    (0..count).into_par_iter().for_each(|seed| {
+    Box::new(kept(target).into_iter().chain(random(count, len_max)))
+}
+
+/// Random inputs of up to `len_max` bytes.
+pub fn random(count: u64, len_max: usize) -> impl Iterator<Item = Vec<u8>> {
+    (0..count).map(move |seed| {
         let mut random = SmallRng::seed_from_u64(seed);
         let mut input = vec![0; random.random_range(0..=len_max)];
         random.fill_bytes(&mut input);
-        check(&input);
-    });
+        input
+    })
 }
 
-/// What is kept of a target's inputs, those of crashes that were mended too.
-fn files(target: &str) -> Vec<Vec<u8>> {
-    let mut inputs = Vec::new();
-    for directory in ["seeds", "corpus"] {
-        let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join(directory).join(target);
-        let Ok(entries) = fs::read_dir(directory) else {
-            continue;
-        };
-        for entry in entries {
-            inputs.push(fs::read(entry.unwrap().path()).unwrap());
-        }
+/// What is kept of a target's inputs, those of crashes that were mended too, by name.
+fn kept(target: &str) -> Vec<Vec<u8>> {
+    let mut paths = Vec::new();
+    for kind in ["seeds", "corpus"] {
+        let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join(kind).join(target);
+        paths.extend(fs::read_dir(directory).into_iter().flatten().map(|it| it.unwrap().path()));
     }
-    inputs
+    paths.sort();
+    assert!(!paths.is_empty(), "{target} has no seeds");
+    paths.iter().map(|path| fs::read(path).unwrap()).collect()
 }

@@ -88,24 +88,13 @@ async fn probe(server: &mut Running, model: &mut Model, execution: u64, tally: &
 mod tests {
     use super::*;
     use proto::v1::RefusedReason;
-    use std::path::Path;
     use std::time::Instant;
-
-    /// Inputs of the seeds and of the corpus, if there is one.
-    fn kept() -> Vec<Vec<u8>> {
-        let dirs = ["seeds/wire", "corpus/wire"]
-            .map(|dir| Path::new(env!("CARGO_MANIFEST_DIR")).join(dir));
-        let files = dirs.into_iter().filter_map(|dir| dir.read_dir().ok()).flatten();
-        files.map(|file| std::fs::read(file.unwrap().path()).unwrap()).collect()
-    }
 
     /// What kept and random inputs do, in an ordinary test.
     fn run() -> Tally {
         let mut tally = Tally::default();
-        let kept = kept();
-        assert!(!kept.is_empty(), "the seeds are there");
         let (started, mut executions) = (Instant::now(), 0_u32);
-        for input in kept.into_iter().chain(crate::inputs(3_000, 400)) {
+        for input in crate::smoke::inputs("wire", 3_000, 400) {
             count(&input, &mut tally);
             executions += 1;
         }

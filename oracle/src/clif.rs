@@ -124,8 +124,13 @@ pub fn same(
     equal("frame layout", cached, direct)
 }
 
-/// Slots that nothing refers to are not in the stencil's frame.
-fn same_but_frame(
+/// As [`same`], for a function whose code is its canonical form's: slots that nothing refers to
+/// are not in the stencil's frame.
+///
+/// # Errors
+///
+/// What differs, and how.
+pub fn same_but_frame(
     isa: &dyn TargetIsa,
     cached: &FinalizedFunction<'_>,
     direct: &CompiledCode,

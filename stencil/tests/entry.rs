@@ -1,6 +1,7 @@
 //! An entry is what was sealed, or it is refused: sealed entries are opened,
 //! damaged in every way, and held against frozen ones of every format.
 
+use oracle::seal::renew_checksum;
 use std::path::{Path, PathBuf};
 use stencil::compiled::{
     DebugBuilder, RelocationTarget, StencilDebug, StencilDebugTag, StencilFrameSlot,
@@ -212,7 +213,7 @@ fn forged_metadata_is_refused_or_harmless() {
         for value in [0, 1, 0x7f, 0x80, 0xff, sound[at].wrapping_add(1)] {
             let mut forged = sound.to_vec();
             forged[at] = value;
-            reseal(&mut forged);
+            renew_checksum(&mut forged);
             match entry::open(&KEY, &forged) {
                 Err(EntryError::Malformed { .. }) => refused += 1,
                 Err(error) => panic!("byte {at} = {value}: {error}"),
@@ -254,11 +255,6 @@ fn read_all(stencil: &stencil::CompiledStencil<'_>) {
         assert!(rows < 1000);
     }
     assert!(size == 200);
-}
-
-fn reseal(bytes: &mut [u8]) {
-    let checksum = xxhash_rust::xxh3::xxh3_128(&bytes[24..]);
-    bytes[8..24].copy_from_slice(&checksum.to_le_bytes());
 }
 
 fn frozen(name: &str) -> PathBuf {

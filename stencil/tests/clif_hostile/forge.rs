@@ -8,13 +8,8 @@ use rand::rngs::SmallRng;
 use std::borrow::Cow;
 use std::sync::{Mutex, PoisonError};
 use stencil::clif::{Splitter, fingerprint, generate};
-use stencil::entry::{self, HEADER_LEN};
+use stencil::entry;
 use stencil::{CacheKey, EntryBytes, StencilBuilder, StencilKind};
-
-const CHECKSUM_AT: usize = 8;
-const KEY_AT: usize = 24;
-const CODE_LEN_AT: usize = 56;
-const METADATA_LEN_AT: usize = 60;
 
 /// Serves the same bytes for every key, and keeps nothing.
 #[derive(Default)]
@@ -57,21 +52,6 @@ pub fn sound(isa: &dyn TargetIsa, function: &ir::Function) -> Sound {
 /// The key that a stencil of these bytes has if it is of another kind.
 pub fn key_of_kind(isa: &dyn TargetIsa, kind: StencilKind, stencil: &[u8]) -> CacheKey {
     stencil::FunctionStencil::of(kind, stencil).key(&fingerprint(isa))
-}
-
-pub fn metadata_at(entry: &[u8]) -> usize {
-    let code_len = entry[CODE_LEN_AT..METADATA_LEN_AT].try_into().unwrap();
-    HEADER_LEN + u32::from_le_bytes(code_len) as usize
-}
-
-/// Gives forged bytes the lengths and the checksum that they ought to have.
-pub fn reseal(metadata_at: usize, bytes: &mut [u8]) {
-    let lens = [metadata_at - HEADER_LEN, bytes.len() - metadata_at];
-    for (len, at) in lens.into_iter().zip([CODE_LEN_AT, METADATA_LEN_AT]) {
-        bytes[at..at + 4].copy_from_slice(&(len as u32).to_le_bytes());
-    }
-    let checksum = xxhash_rust::xxh3::xxh3_128(&bytes[KEY_AT..]);
-    bytes[CHECKSUM_AT..KEY_AT].copy_from_slice(&checksum.to_le_bytes());
 }
 
 /// Extremes of bincode's and of LEB128's numbers.

@@ -5,16 +5,17 @@
 
 #![cfg(all(feature = "image", feature = "module"))]
 
-mod allocations;
 mod forge;
-mod views;
 
-use allocations::peak;
 use cranelift_codegen::ir;
 use cranelift_codegen::isa::OwnedTargetIsa;
 use cranelift_codegen::settings::{self, Configurable};
-use forge::{Liar, Sound, key_of_kind, metadata_at, mutate, reseal, sound};
+use cranelift_module::FuncId;
+use forge::{Liar, Sound, key_of_kind, mutate, sound};
 use generate::clif::Generator;
+use oracle::allocations::{Counting, peak};
+use oracle::seal::{metadata_at, reseal};
+use oracle::views;
 use rand::rngs::SmallRng;
 use rand::{RngExt as _, SeedableRng as _};
 use std::collections::{BTreeMap, BTreeSet};
@@ -29,13 +30,8 @@ use stencil::{
     CacheKey, ExternalName, FunctionStencil, MissReason, StencilBuilder, StencilKind, entry,
 };
 
-/// Reading a view may take this many bytes for each of the entry's, and so
-/// many besides. A row of a table has at least one byte and at most 40 in
-/// Cranelift's form; a growing vector is twice as long while it moves.
-const TIMES: usize = 64;
-const BESIDES: usize = 64 << 10;
-/// A decoder of Serde's may reserve as much for a length that lies.
-const UNWIND_BESIDES: usize = 2 << 20;
+#[global_allocator]
+static COUNTING: Counting = Counting;
 
 fn isa() -> OwnedTargetIsa {
     let mut flags = settings::builder();
@@ -103,9 +99,12 @@ impl Victim {
             assert_eq!(compiled.entry(), forged);
             assert_eq!(after.hit_count(), before.hit_count() + 1);
             let bytes = forged.len() + self.sound.stencil.len();
-            for (view, allocated) in views::read_all(&compiled.finalized()) {
-                let besides = if view == "unwind_info" { UNWIND_BESIDES } else { BESIDES };
-                let bound = TIMES * bytes + besides;
+            let finalized = compiled.finalized();
+            let mut views = views::read_all(&finalized);
+            let module_relocs = || drop(finalized.module_relocs(FuncId::from_u32(0)));
+            views.push(("module_relocs", peak(module_relocs).1));
+            for (view, allocated) in views {
+                let bound = views::bound(view, bytes);
                 assert!(allocated <= bound, "{view}: {allocated} B of an entry of {bytes} B");
                 let most = self.most.entry(view).or_default();
                 *most = (*most).max((allocated, bytes));
@@ -427,7 +426,7 @@ fn restoring_any_bytes_never_panics_and_allocates_as_much_as_they_have_room_for(
             mutate(&mut rng, &mut forged, 0);
             let stencil = FunctionStencil::of(StencilKind::Clif, &forged);
             let (sound, allocated) = peak(|| restore(&stencil).is_ok());
-            let bound = TIMES * forged.len() + BESIDES;
+            let bound = views::bound("", forged.len());
             assert!(allocated <= bound, "{allocated} B of {} B: {forged:?}", forged.len());
             most = most.max(allocated / forged.len().max(1));
             *(if sound { &mut restored } else { &mut refused }) += 1;

@@ -1,4 +1,7 @@
 //! What a thread allocates, counted: the most bytes at once.
+//!
+//! A program that asks has [`Counting`] as its `#[global_allocator]`; in others
+//! [`peak`] is always 0.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
@@ -8,10 +11,9 @@ thread_local! {
     static PEAK: Cell<isize> = const { Cell::new(0) };
 }
 
-struct Counting;
-
-#[global_allocator]
-static COUNTING: Counting = Counting;
+/// The system's allocator, with each thread's bytes counted.
+#[derive(Debug)]
+pub struct Counting;
 
 fn count(bytes: isize) {
     // A thread that ends has no counters, and nobody who asks for them.
