@@ -4,8 +4,8 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 target=${1:?usage: fuzz/minimise.sh TARGET [BYTES_MAX]} bytes_max=${2:-4096}
-program=target/fuzz/none/x86_64-unknown-linux-gnu/release/$target
-[ -x "$program" ] || { echo "error: build it first: fuzz/run.sh $target 1" >&2; exit 1; }
+program=target/debug/$target
+[ -x "$program" ] || { echo "error: build it first: fuzz/build.sh" >&2; exit 1; }
 export RAYON_NUM_THREADS=1
 into=$(mktemp -d)
 kept=fuzz/corpus/$target

@@ -95,6 +95,7 @@ impl Host {
     }
 
     /// Stops all servers and removes their directories.
+    #[cfg(test)]
     pub fn stop(&mut self) {
         for server in &mut self.servers {
             if let Some(server) = server.take() {
