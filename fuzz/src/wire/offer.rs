@@ -61,7 +61,7 @@ pub fn offer(input: &mut Unstructured<'_>) -> NewEntry {
 
 fn sealed(key: &CacheKey, len: usize, fill: u8) -> Vec<u8> {
     // Half of it compresses.
-    let code = (0..len).map(|at| if at % 2 == 0 { fill } else { (at * 37 >> 2) as u8 ^ fill });
+    let code = (0..len).map(|at| if at % 2 == 0 { fill } else { ((at * 37) >> 2) as u8 ^ fill });
     let stencil = StencilBuilder::new(code.collect(), 1, 0, 0);
     stencil::entry::seal(key, &stencil).expect("it is small").to_vec()
 }
