@@ -19,7 +19,7 @@ pub fn memory_rows(module: &Module) -> Vec<Row> {
 
 pub fn disk_rows(module: &Module) -> Vec<Row> {
     let tier = Disk::new(module);
-    let mut rows = rows(module, &tier, 1);
+    let mut rows = rows(module, &tier, at_once(module));
     rows.push(directory_damaged(module, &tier));
     rows.push(chunk_cut(module, &tier));
     rows
@@ -27,11 +27,15 @@ pub fn disk_rows(module: &Module) -> Vec<Row> {
 
 pub fn remote_rows(module: &Module) -> Vec<Row> {
     let tier = Remote::new(module);
-    // A compile takes some 10 ms here, so one compile is under a fault in each entry.
-    let at_once = if more() { 1 } else { module.entries.len() };
-    let mut rows = rows(module, &tier, at_once);
+    let mut rows = rows(module, &tier, at_once(module));
     rows.push(wire_damaged(module, &tier));
     rows
+}
+
+/// A compile takes some 10 ms here, so one compile is under a fault in each entry. Each of them has
+/// to be missed and counted.
+fn at_once(module: &Module) -> usize {
+    if more() { 1 } else { module.entries.len() }
 }
 
 fn rows<T: Tier>(module: &Module, tier: &T, at_once: usize) -> Vec<Row> {

@@ -65,6 +65,5 @@ fn row(module: &Module, disk: &Disk, (fault, calls, what, forever): Kind) -> Row
             });
         }
     }
-    // `synchronous` is off: whatever a loss of power does is found by the checksums.
-    if calls == "s" { row.noted("the tier makes no such call") } else { row }
+    row.if_none("the tier makes no such call")
 }

@@ -134,8 +134,9 @@ fn cut(module: &Module) -> Row {
         let packs = Packs::start(dir);
         let url = packs.server.url();
         let mut under = compile_on_server(module, &url);
-        let quarantined = packs.storage.stats().quarantined;
-        under.count("quarantined by the server", quarantined);
+        let stats = packs.storage.stats();
+        under.count("quarantined by the server", stats.quarantined);
+        under.count("runs lost, counted by the server", stats.runs_lost);
         let (next, last) = (compile_on_server(module, &url), compile_on_server(module, &url));
         let (what, happened) = (format!("{to} of {whole} bytes"), under.misses > 0);
         let under = Some(under);

@@ -59,6 +59,11 @@ impl Row {
         self
     }
 
+    /// Says why there is nothing in it, if so.
+    pub fn if_none(self, note: &'static str) -> Self {
+        if self.tried == 0 { self.noted(note) } else { self }
+    }
+
     /// Judges a trial.
     pub fn add(&mut self, trial: Trial<'_>) {
         let Trial { what, faults, happened, misses_before, under, next, last } = trial;
