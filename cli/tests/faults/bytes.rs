@@ -99,7 +99,7 @@ fn directory_damaged(module: &Module, tier: &Disk) -> Row {
 fn chunk_cut(module: &Module, tier: &Disk) -> Row {
     let mut row = Row::new("a chunk of another length", "disk");
     let (directory, sound) = chunk(&module.entries);
-    let step = if more() { 1 } else { 64 };
+    let step = if more() { 1 } else { 16 };
     for len in (0..sound.len()).step_by(step).chain([sound.len() + 1, sound.len() + 100_000]) {
         let mut data = sound.clone();
         data.resize(len, 0);
