@@ -13,7 +13,7 @@ use lru::LruCache;
 use std::borrow::Cow;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use stencil::{
-    CacheKey, CacheStore, EntryBytes, Lookup, MissReason, NewEntry, PublishSummary, Tier,
+    CacheKey, CacheStore, EntryBytes, Lookup, MissReason, NewEntry, PublishSummary, Tier, entry,
 };
 
 /// What keeping one entry costs besides its bytes: key, list and map nodes.
@@ -54,23 +54,25 @@ impl MemoryStore {
 }
 
 impl Kept {
-    fn publish(&mut self, entry: &NewEntry, bytes_max: u64, summary: &mut PublishSummary) {
-        if let Some(there) = self.entries.get(&entry.key) {
-            if *there == entry.bytes {
-                summary.already_there += 1;
-            } else {
-                summary.conflicts += 1;
+    fn publish(&mut self, new: &NewEntry, bytes_max: u64, summary: &mut PublishSummary) {
+        match self.entries.get(&new.key) {
+            Some(there) if *there == new.bytes => return summary.already_there += 1,
+            Some(there) if entry::verify(&new.key, there).is_ok() => {
+                return summary.conflicts += 1;
             }
-            return;
+            // One that is damaged makes room for a sound one.
+            _ => {}
         }
-        if cost(&entry.bytes) > bytes_max {
+        if cost(&new.bytes) > bytes_max {
             summary.refuse(MissReason::TooLarge, 1);
             return;
         }
-        self.bytes += cost(&entry.bytes);
-        self.entries.put(entry.key, entry.bytes.clone());
+        self.bytes += cost(&new.bytes);
+        if let Some(before) = self.entries.put(new.key, new.bytes.clone()) {
+            self.bytes -= cost(&before);
+        }
         summary.stored += 1;
-        summary.stored_bytes += entry.bytes.len() as u64;
+        summary.stored_bytes += new.bytes.len() as u64;
         while self.bytes > bytes_max {
             let Some((_, evicted)) = self.entries.pop_lru() else {
                 break;

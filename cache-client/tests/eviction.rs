@@ -67,6 +67,30 @@ fn the_file_never_exceeds_its_limit() {
     }
 }
 
+/// In a full cache that was filled while the clock was ahead, whatever was published after the clock
+/// had been put right was the least recently used, and the next publish evicted it: two modules
+/// built in turn never hit, until the clock had caught up.
+#[test]
+fn entries_from_the_future_are_evicted_before_those_of_now() {
+    for ahead in [0, 7200, 10 << 30] {
+        let dir = TempDir::new().unwrap();
+        let new = entries(0..6000, 900);
+        let (before, now) = new.split_at(5800);
+        let store = disk(dir.path(), 4 * MIB);
+        publish_all(&store, before, 100, || {});
+        let kept = store.stats().entries;
+        assert!(kept < 5800, "it is at its limit");
+        let connection = connection(&store);
+        connection.execute("UPDATE chunk SET used = used + ?1", [ahead]).unwrap();
+        drop(connection);
+        let (one, other) = now.split_at(100);
+        publish_all(&store, one, 100, || {});
+        publish_all(&store, other, 100, || {});
+        assert!(store.stats().entries < kept + 200, "some were evicted");
+        assert_eq!(look_up(&store, now).hits, 200, "{ahead} s ahead");
+    }
+}
+
 #[test]
 fn entries_that_are_looked_up_survive_those_that_are_not() {
     let dir = TempDir::new().unwrap();

@@ -227,6 +227,25 @@ fn the_memory_tier_keeps_to_its_budget_and_drops_the_least_recently_used() {
     assert_eq!(look_up(&store, &new[..1]), all_hits(1));
 }
 
+/// A damaged entry in memory once stayed for the life of the process: the sound one that a compile
+/// then published was refused as a conflict, and every compile missed it again.
+#[test]
+fn a_damaged_entry_in_memory_is_replaced_by_a_sound_one() {
+    let new = entries(0..3, 100);
+    let mut bytes = new[1].bytes.to_vec();
+    bytes[70] ^= 1;
+    let store = MemoryStore::new(1 << 20);
+    store.publish(&new);
+    let sound = store.size();
+    let store = MemoryStore::new(1 << 20);
+    store.publish(&[NewEntry { key: new[1].key, bytes: bytes.into() }]);
+    let published = store.publish(&new);
+    assert_eq!((published.stored, published.conflicts), (3, 0), "{published:?}");
+    assert_eq!(look_up(&store, &new), all_hits(3));
+    assert_eq!(store.size(), sound, "the damaged one is not counted any more");
+    assert_eq!(store.publish(&[other_code(&new[1])]).conflicts, 1, "a sound one stays");
+}
+
 /// Misses everything for one reason, and counts how often it is asked.
 struct Failing {
     reason: MissReason,

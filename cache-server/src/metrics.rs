@@ -135,6 +135,8 @@ metrics! {
     evicted: Size,
     /// How often the index was opened again after a failure.
     index_reopened: Size,
+    /// Runs of entries that the index had and the packs had lost.
+    runs_lost: Size,
     /// Entries stored now.
     storage_entries: Size,
     /// Their bytes, decoded.
@@ -213,6 +215,7 @@ impl Metrics {
             (&self.quarantined, stats.quarantined),
             (&self.evicted, stats.evicted),
             (&self.index_reopened, stats.reopened),
+            (&self.runs_lost, stats.runs_lost),
             (&self.storage_entries, stats.entries),
             (&self.storage_entry_bytes, stats.entry_bytes),
             (&self.storage_stored_bytes, stats.stored_bytes),

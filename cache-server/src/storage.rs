@@ -171,6 +171,8 @@ pub struct StorageStats {
     pub quarantined: u64,
     /// How often the index had to be opened again after a failure.
     pub reopened: u64,
+    /// Runs of entries that the index had and the packs had lost.
+    pub runs_lost: u64,
     /// The namespaces, with their entries and stored bytes.
     pub namespaces: Vec<(Namespace, u64, u64)>,
 }

@@ -7,9 +7,19 @@
 use crate::disk::chunk::{CHUNK_BYTES, ChunkId, Directory};
 use crate::disk::generation::WriteError;
 use crate::disk::schema::{PAGE_BYTES, pages_in};
-use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior};
+use crate::disk::write::now;
+use rusqlite::{Connection, OptionalExtension, Row, Transaction, TransactionBehavior};
 
 const OLDEST: &str = "SELECT id, bytes, directory FROM chunk ORDER BY used, id LIMIT 1";
+
+/// Chunks that say that they will be used: the clock was ahead when they were, or is behind now.
+/// They would outlive everything that is used from now on, so they go first. What is looked up
+/// meanwhile gets the right time (`touch`).
+const FROM_THE_FUTURE: &str =
+    "SELECT id, bytes, directory FROM chunk WHERE used > ?1 ORDER BY used, id LIMIT 1";
+
+/// Clocks of machines that share a directory differ by this much, in seconds.
+const CLOCK_SLACK_SECONDS: i64 = 60;
 
 /// Chunks that one transaction of [`prune`] removes, and pages that one gives
 /// back: others wait for as long as this takes.
@@ -144,17 +154,22 @@ pub(crate) fn shrink(
     }
 }
 
-/// Removes the least recently used chunk; false if there is none.
+/// Removes the least recently used chunk, or one from the future; false if there is none.
 fn evict_oldest(connection: &Connection, evicted: &mut Evicted) -> rusqlite::Result<bool> {
-    let mut oldest = connection.prepare_cached(OLDEST)?;
-    let oldest = oldest.query_row([], |row| {
+    let read = |row: &Row<'_>| {
         // A damaged directory is an empty one: the index then keeps entries
         // that lead nowhere, until they are published again.
         let directory: Directory = row.get(2).unwrap_or_default();
         let bytes: i64 = row.get(1).unwrap_or_default();
         Ok((row.get(0)?, bytes, directory))
-    });
-    let Some((chunk, bytes, directory)): Option<(ChunkId, i64, _)> = oldest.optional()? else {
+    };
+    let latest = now().saturating_add(CLOCK_SLACK_SECONDS);
+    let mut ahead = connection.prepare_cached(FROM_THE_FUTURE)?;
+    let mut first: Option<(ChunkId, i64, _)> = ahead.query_row([latest], read).optional()?;
+    if first.is_none() {
+        first = connection.prepare_cached(OLDEST)?.query_row([], read).optional()?;
+    }
+    let Some((chunk, bytes, directory)) = first else {
         return Ok(false);
     };
     let mut forget =

@@ -180,12 +180,15 @@ impl<'c> ChunkReader<'c> {
         };
         let span = first.range.start..last.range.end;
         let wanted: usize = group.iter().map(|(_, location)| location.range.len()).sum();
-        let whole =
-            if wanted.saturating_mul(2) >= span.len() { self.bytes(first, &span)? } else { None };
+        let whole = if wanted.saturating_mul(2) >= span.len() {
+            self.bytes(first, &span)?.ok()
+        } else {
+            None
+        };
         for (at, location) in group {
             let Some(key) = keys.get(*at) else { continue };
             let bytes = match &whole {
-                Some(whole) => slice(whole, &span, &location.range),
+                Some(whole) => slice(whole, &span, &location.range).ok_or(MissReason::Corrupt),
                 None => self.bytes(location, &location.range)?,
             };
             let lookup = match checked(key, bytes) {
@@ -218,9 +221,14 @@ impl<'c> ChunkReader<'c> {
         })
     }
 
-    /// Reads a part of a chunk's data. `None` if the chunk has no data, or not
-    /// as much as its directory says: nothing is allocated on its word alone.
-    fn bytes(&mut self, location: &Location, part: &Range<u32>) -> rusqlite::Result<Option<Bytes>> {
+    /// Reads a part of a chunk's data. Not if the chunk has no data, or not as
+    /// much as its directory says: nothing is allocated on its word alone. And
+    /// not if there is no memory for as much.
+    fn bytes(
+        &mut self,
+        location: &Location,
+        part: &Range<u32>,
+    ) -> rusqlite::Result<Result<Bytes, MissReason>> {
         let ChunkId(row) = location.chunk;
         let moved = match &mut self.handle {
             Some(handle) => handle.reopen(row),
@@ -235,12 +243,16 @@ impl<'c> ChunkReader<'c> {
             _ => {
                 // A handle that failed to move is of no further use.
                 self.handle = None;
-                return Ok(None);
+                return Ok(Err(MissReason::Corrupt));
             }
         };
-        let mut bytes = vec![0; part.len()];
+        let mut bytes = Vec::new();
+        if bytes.try_reserve_exact(part.len()).is_err() {
+            return Ok(Err(MissReason::TooLarge));
+        }
+        bytes.resize(part.len(), 0);
         handle.read_at_exact(&mut bytes, part.start as usize)?;
-        Ok(Some(bytes.into()))
+        Ok(Ok(bytes.into()))
     }
 }
 
@@ -254,8 +266,8 @@ fn slice(whole: &Bytes, span: &Range<u32>, range: &Range<u32>) -> Option<Bytes> 
     (start <= end && end <= whole.len()).then(|| whole.slice(start..end))
 }
 
-fn checked(key: &CacheKey, bytes: Option<Bytes>) -> Result<Bytes, MissReason> {
-    let bytes = bytes.ok_or(MissReason::Corrupt)?;
+fn checked(key: &CacheKey, bytes: Result<Bytes, MissReason>) -> Result<Bytes, MissReason> {
+    let bytes = bytes?;
     match entry::verify(key, &bytes) {
         Ok(()) => Ok(bytes),
         Err(error) => Err(MissReason::from(&error)),

@@ -86,6 +86,7 @@ pub(crate) struct Counters {
     pub(crate) evicted: AtomicU64,
     pub(crate) quarantined: AtomicU64,
     pub(crate) reopened: AtomicU64,
+    pub(crate) runs_lost: AtomicU64,
     /// What everything but packs takes on the disk, in bytes.
     pub(crate) beside_bytes: AtomicU64,
 }
@@ -227,6 +228,13 @@ impl PackStorage {
         sync_dir(dir)?;
         tracing::info!(dir = %dir.display(), entries = loaded.table.len(), packs = packs.len(),
             loaded.dropped, loaded.adopted, "storage is open");
+        if loaded.dropped > 0 {
+            tracing::warn!(
+                runs = loaded.dropped,
+                "the index has entries whose packs are gone or \
+                shorter; they are forgotten, and stored again when they are published again"
+            );
+        }
         let growing = packs.values().next_back().filter(|pack| pack.len() < config.pack_bytes());
         let clock = packs.values().map(|pack| pack.used()).max().unwrap_or(0);
         let packs_writer = Packs {
@@ -247,7 +255,7 @@ impl PackStorage {
         };
         let shared = Shared {
             hot: Hot::new(config.hot_bytes_max),
-            counters: Counters::default(),
+            counters: Counters { runs_lost: loaded.dropped.into(), ..Counters::default() },
             state: RwLock::new(State { table: loaded.table, packs }),
             clock: AtomicU64::new(clock + 1),
             config,
@@ -369,6 +377,7 @@ impl Storage for PackStorage {
             evicted: counters.evicted.load(Ordering::Relaxed),
             quarantined: counters.quarantined.load(Ordering::Relaxed),
             reopened: counters.reopened.load(Ordering::Relaxed),
+            runs_lost: counters.runs_lost.load(Ordering::Relaxed),
             namespaces: namespaces
                 .map(|counts| (counts.name.clone(), counts.entries, counts.stored_bytes))
                 .collect(),

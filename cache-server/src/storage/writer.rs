@@ -260,6 +260,7 @@ impl Writer {
         state.packs = packs;
         drop(state);
         shared.counters.reopened.fetch_add(1, Ordering::Relaxed);
+        shared.counters.runs_lost.fetch_add(loaded.dropped, Ordering::Relaxed);
         tracing::warn!(loaded.dropped, loaded.adopted, "the index is open again");
         self.aside_bytes = recover::aside_bytes(&shared.config.dir);
         self.index = Some(index);
