@@ -11,7 +11,8 @@ fn reading(tables: &str) -> String {
 fn index_type() {
     let module = |ty: &str| {
         format!(
-            "(module (table $t {ty} 1 2 externref) (func (drop (table.get $t (table.size $t)))))"
+            "(module (table $t {ty} 1 2 externref) (table $u {ty} 1 2 externref)
+              (func (drop (table.get $t (table.size $u)))))"
         )
     };
     check_changes(&DEFAULT, &module("i32"), &module("i64"), 0);
