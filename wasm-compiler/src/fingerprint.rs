@@ -109,9 +109,9 @@ mod tests {
     /// from the one's cache would have called the other's builtin of that number.
     #[test]
     fn the_numbers_of_builtins() {
-        check(|build| drop(build.builtins.remove(3)));
+        check(|build| build.builtins.truncate(3));
         check(|build| build.builtins.swap(3, 4));
-        check(|build| drop(build.builtins.pop()));
+        check(|build| build.builtins.retain(|name| *name != "ref_func"));
     }
 
     #[test]
