@@ -255,7 +255,7 @@ impl Compiler {
 }
 
 impl Backend {
-    fn new(settings: Settings) -> Result<Self, CompileError> {
+    pub(crate) fn new(settings: Settings) -> Result<Self, CompileError> {
         let refused = |error: String| SettingsError::Refused(error);
         let triple: Triple = settings
             .target()

@@ -268,7 +268,50 @@ impl Settings {
     /// Why this configuration's functions cannot be cached, if they cannot: the
     /// key does not cover what their code depends on.
     pub fn uncovered(&self) -> Option<&'static str> {
-        let tunables = &self.tunables;
+        // Every field stands here, so that a new one breaks the build until it is known
+        // whether the key covers what it does to code. All of them are in the
+        // fingerprint, which holds the section of the artifact verbatim.
+        let Tunables {
+            debug_native,
+            debug_guest,
+            inlining,
+            // Read by the facts, and by code generation through what they hold.
+            collector: _,
+            memory_reservation: _,
+            memory_guard_size: _,
+            memory_reservation_for_growth: _,
+            memory_may_move: _,
+            guard_before_linear_memory: _,
+            memory_init_cow: _,
+            signals_based_traps: _,
+            table_lazy_init: _,
+            branch_hinting: _,
+            gc_heap_reservation: _,
+            gc_heap_guard_size: _,
+            gc_heap_reservation_for_growth: _,
+            gc_heap_initial_size: _,
+            gc_heap_may_move: _,
+            gc_zeal_alloc_counter: _,
+            // Read by code generation operator by operator, or once a function.
+            consume_fuel: _,
+            operator_cost: _,
+            epoch_interruption: _,
+            relaxed_simd_deterministic: _,
+            winch_callable: _,
+            concurrency_support: _,
+            metadata_for_internal_asserts: _,
+            metadata_for_gc_heap_corruption: _,
+            // Read while linking, from what entries hold in any case.
+            generate_address_map: _,
+            debug_symbols: _,
+            parse_wasm_debuginfo: _,
+            recording: _,
+            // Read for adapter modules, which are never cached.
+            debug_adapter_modules: _,
+            // Without inlining they decide nothing.
+            inlining_small_callee_size: _,
+            inlining_sum_size_threshold: _,
+        } = &self.tunables;
         let triple = self.target.parse::<Triple>().ok();
         let is_pulley = |triple: &Triple| {
             matches!(
@@ -283,11 +326,11 @@ impl Settings {
             Some("Pulley")
         } else if triple.is_some_and(|triple| triple.operating_system == OperatingSystem::Windows) {
             Some("Windows' unwind information")
-        } else if tunables.debug_native {
+        } else if *debug_native {
             Some("native debug info")
-        } else if tunables.debug_guest {
+        } else if *debug_guest {
             Some("guest debugging")
-        } else if tunables.inlining != wasmtime_environ::Inlining::No {
+        } else if *inlining != wasmtime_environ::Inlining::No {
             Some("inlining")
         } else {
             None

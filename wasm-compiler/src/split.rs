@@ -10,6 +10,8 @@
 
 mod facts;
 mod function;
+#[cfg(test)]
+mod known_imports;
 mod operators;
 mod trampoline;
 

@@ -6,12 +6,13 @@
 //! upgrade fails here: read what has changed in the files named, write it into the
 //! key where it belongs, and then the new digests into this list.
 
-use serde_json::Value;
+mod common {
+    pub mod sources;
+}
+
+use common::sources::sources;
 use sha2::{Digest as _, Sha256};
-use std::collections::HashMap;
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Command;
 
 /// Crate, file, and the first 16 bytes of its SHA-256.
 #[rustfmt::skip]
@@ -21,6 +22,7 @@ const READ: &[(&str, &str, &str)] = &[
     ("wasmtime-internal-cranelift", "builder.rs", "9173f7fac9d9903681616030d4ee825a"),
     ("wasmtime-internal-cranelift", "compiled_function.rs", "e80bf8bc8c87ac5f97758824a392093a"),
     ("wasmtime-internal-cranelift", "compiler.rs", "90ba2127105742761ee2687f77aeb31d"),
+    ("wasmtime-internal-cranelift", "compiler/component.rs", "bdf448641585826b76f7649df91e4a69"),
     ("wasmtime-internal-cranelift", "func_environ.rs", "369204a6ddebfb892fa6513dbd7e8480"),
     ("wasmtime-internal-cranelift", "func_environ/gc.rs", "26676c0fcd961053dda6787d4ef2ef1c"),
     ("wasmtime-internal-cranelift", "func_environ/gc/copying.rs", "7f085b3f714ed39dc672168a1a675b3a"),
@@ -45,9 +47,15 @@ const READ: &[(&str, &str, &str)] = &[
     ("wasmtime-environ", "compile/module_types.rs", "37ace67a2d21c14c16e0dfe6348ceefa"),
     ("wasmtime-environ", "compile/stack_maps.rs", "3a95598bc81f190e1d3b844693569153"),
     ("wasmtime-environ", "compile/trap_encoding.rs", "ead7f50a81de65d4d7bdb77480e512e7"),
+    ("wasmtime-environ", "component/translate.rs", "0dcd83aa3a7a6d3bbe0d45c52b916deb"),
     ("wasmtime-environ", "gc.rs", "e66adc17bbc52534cee1cabcd908d1ab"),
+    ("wasmtime-environ", "gc/copying.rs", "842ff09ff6aeaa4a634ab1849b176465"),
+    ("wasmtime-environ", "gc/drc.rs", "da4c0d0ffa862bb5c5b3c34902439a70"),
+    ("wasmtime-environ", "gc/null.rs", "0c9ce1f9c616d92343037c4a0eeaff66"),
     ("wasmtime-environ", "key.rs", "ee63a0bd317d43f51d5104915dd05aa6"),
     ("wasmtime-environ", "module.rs", "af0a7f7b1aea0cb3074200ad2f7ffc18"),
+    ("wasmtime-environ", "module_artifacts.rs", "0223ec497d10f3d381e53820fe1c6b68"),
+    ("wasmtime-environ", "ref_bits.rs", "b5f5b5dc530f95705d268f00f80aa710"),
     ("wasmtime-environ", "tunables.rs", "6b206918be95bd64a1e0a09ff93e70d3"),
     ("wasmtime-environ", "types.rs", "fb669610161745f2316f80d87866c515"),
     ("wasmtime-environ", "vmoffsets.rs", "166041146061f2a96e558d4a6ad8babb"),
@@ -70,22 +78,6 @@ const READ: &[(&str, &str, &str)] = &[
     ("cranelift-codegen", "machinst/buffer.rs", "5d362c9f1cf483bc9357c2bf7369e218"),
     ("cranelift-codegen", "machinst/mod.rs", "e17f44e84c2bddefbcc988bb4bb9c222"),
 ];
-
-/// Where the sources of the crates lie that this build uses.
-fn sources() -> HashMap<String, PathBuf> {
-    let metadata = Command::new(env!("CARGO"))
-        .args(["metadata", "--format-version=1", "--locked", "--manifest-path"])
-        .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml"))
-        .output()
-        .expect("Cargo runs");
-    let metadata: Value = serde_json::from_slice(&metadata.stdout).expect("Cargo prints JSON");
-    let packages = metadata["packages"].as_array().expect("there are packages");
-    let source = |package: &Value| {
-        let manifest = Path::new(package["manifest_path"].as_str()?);
-        Some((package["name"].as_str()?.to_owned(), manifest.parent()?.join("src")))
-    };
-    packages.iter().filter_map(source).collect()
-}
 
 #[test]
 fn what_was_read_has_not_changed() {

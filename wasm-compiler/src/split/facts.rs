@@ -12,9 +12,9 @@
 use crate::settings::Settings;
 use stencil::StencilWriter;
 use wasmtime_environ::{
-    DataIndex, ElemIndex, EntityRef, FactInlineIntrinsic, FuncIndex, FuncKey, Global,
+    DataIndex, ElemIndex, EntityRef, FactInlineIntrinsic, FuncIndex, FuncKey, FunctionType, Global,
     GlobalConstValue, GlobalIndex, KnownFunc, Limits, Memory, MemoryIndex, MemoryKind,
-    MemoryTunables, ModuleInternedTypeIndex, ModuleTranslation, ModuleTypesBuilder, Table,
+    MemoryTunables, Module, ModuleInternedTypeIndex, ModuleTranslation, ModuleTypesBuilder, Table,
     TableIndex, Tag, TagIndex, Tunables, TypeIndex, VMOffsets,
 };
 
@@ -34,6 +34,51 @@ pub(super) struct ModuleFacts<'a, 'data> {
     pub(super) cacheable: bool,
 }
 
+/// Whether alias regions are told apart, as stencils take for granted.
+///
+/// Every field of `Module` stands here, so that a new one breaks the build until it is
+/// known what of it reaches machine code.
+fn region_ids_fit(module: &Module) -> bool {
+    let Module {
+        module_index,
+        // Read by the facts below, entity by entity.
+        memories,
+        tables,
+        globals,
+        global_initializers: _,
+        functions: _,
+        tags: _,
+        types: _,
+        exports: _,
+        // The counts are in the VMContext's offsets, and tell what is imported.
+        num_imported_funcs: _,
+        num_imported_tables: _,
+        num_imported_memories: _,
+        num_imported_globals: _,
+        num_imported_tags: _,
+        num_escaped_funcs: _,
+        runtime_data: _,
+        // In the offsets as well, by whether there is one; the function itself is never
+        // cached.
+        startup: _,
+        // Names are a part of symbols and of the artifact's tables.
+        strings: _,
+        name: _,
+        initializers: _,
+        // What the runtime and the startup function fill in; no other function reads it.
+        table_initialization: _,
+        memory_initialization: _,
+        passive_elements: _,
+        // Comes out of code generation, and is a part of entries.
+        needs_gc_heap: _,
+    } = module;
+    module_index.as_u32() == 0
+        || (module_index.as_u32() <= REGION_MODULE_INDEX_MAX
+            && globals.len() < REGION_ENTITY_INDEX_MAX
+            && memories.len() < REGION_ENTITY_INDEX_MAX
+            && tables.len() < REGION_ENTITY_INDEX_MAX)
+}
+
 /// A value's `serde` form as bytes. The types that are written this way are
 /// Wasmtime's own and have no way to fail.
 fn postcard_bytes(value: &impl serde::Serialize) -> Vec<u8> {
@@ -48,18 +93,12 @@ impl<'a, 'data> ModuleFacts<'a, 'data> {
         pointer_bytes: u8,
         cacheable: bool,
     ) -> Self {
-        let module = &translation.module;
-        let region_ids_fit = module.module_index.as_u32() == 0
-            || (module.module_index.as_u32() <= REGION_MODULE_INDEX_MAX
-                && module.globals.len() < REGION_ENTITY_INDEX_MAX
-                && module.memories.len() < REGION_ENTITY_INDEX_MAX
-                && module.tables.len() < REGION_ENTITY_INDEX_MAX);
         Self {
             translation,
             tunables: &settings.tunables,
-            offsets: VMOffsets::new(pointer_bytes, module),
+            offsets: VMOffsets::new(pointer_bytes, &translation.module),
             types: types.wasm_types().map(|(_, ty)| postcard_bytes(ty)).collect(),
-            cacheable: cacheable && region_ids_fit,
+            cacheable: cacheable && region_ids_fit(&translation.module),
         }
     }
 
@@ -80,7 +119,9 @@ impl<'a, 'data> ModuleFacts<'a, 'data> {
     }
 
     pub(super) fn signature(&self, function: FuncIndex) -> ModuleInternedTypeIndex {
-        self.translation.module.functions[function].signature.unwrap_module_type_index()
+        // Where its `VMFuncRef` lies is asked of the runtime.
+        let FunctionType { signature, func_ref: _ } = &self.translation.module.functions[function];
+        signature.unwrap_module_type_index()
     }
 
     /// How a function is called, apart from its signature. For a function whose

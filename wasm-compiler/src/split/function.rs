@@ -6,7 +6,9 @@ use super::operators;
 use crate::error::CompileError;
 use crate::pieces::external_name;
 use stencil::{FunctionParameters, FunctionStencil, SourceLocations, StencilKind, StencilWriter};
-use wasmparser::{FuncToValidate, FuncValidatorAllocations, HeapType, UnpackedIndex, ValType};
+use wasmparser::{
+    BranchHint, FuncToValidate, FuncValidatorAllocations, HeapType, UnpackedIndex, ValType,
+};
 use wasmtime_environ::{
     DefinedFuncIndex, EntityRef, FuncIndex, FunctionBodyData, GlobalIndex, MemoryIndex,
     ModuleInternedTypeIndex, TableIndex, TagIndex, TypeIndex,
@@ -321,8 +323,7 @@ impl LocalOrdinals {
 /// The hints of one function, in the order in which Wasmtime takes them
 /// (`func_environ.rs`, `branch_hint`).
 struct BranchHints<'a> {
-    hints:
-        Option<std::iter::Peekable<wasmparser::SectionLimitedIntoIter<'a, wasmparser::BranchHint>>>,
+    hints: Option<std::iter::Peekable<wasmparser::SectionLimitedIntoIter<'a, BranchHint>>>,
 }
 
 impl<'a> BranchHints<'a> {
@@ -345,7 +346,8 @@ impl<'a> BranchHints<'a> {
                     return 3;
                 }
                 Some(Ok(hint)) => {
-                    let (at, taken) = (hint.func_offset as usize, hint.taken);
+                    let BranchHint { func_offset, taken } = *hint;
+                    let at = func_offset as usize;
                     if at > offset {
                         return 0;
                     }

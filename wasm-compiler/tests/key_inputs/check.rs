@@ -1,0 +1,169 @@
+//! The checks: what one of two inputs leaves in the cache, and what the other
+//! one finds there.
+
+use oracle::same::{assert_same, stock};
+use oracle::store::MemoryStore;
+use std::borrow::Cow;
+use std::sync::{LazyLock, Mutex};
+use stencil::{
+    CacheKey, CacheStore, CompiledStencil, EntryBytes, Lookup, NewEntry, PublishSummary, entry,
+};
+use wasm_compiler::{Compiler, Report};
+use wasmtime::{Config, Engine};
+
+/// An engine, and the compiler for it.
+pub struct Setup {
+    engine: Engine,
+    compiler: Compiler,
+}
+
+impl Setup {
+    pub fn new(configure: impl FnOnce(&mut Config) -> &mut Config) -> Self {
+        let mut config = Config::new();
+        config.wasm_custom_page_sizes(true).wasm_branch_hinting(true).shared_memory(true);
+        configure(&mut config);
+        let engine = Engine::new(&config).expect("the configuration is sound");
+        let compiler = Compiler::for_engine(&engine).expect("artifacts show all settings");
+        Self { engine, compiler }
+    }
+
+    /// Compiles on a store, and holds the artifact against Wasmtime's.
+    pub fn compile(&self, what: &str, wasm: &[u8], store: &MemoryStore) -> Compiled {
+        let expected = stock(&self.engine, wasm).expect("Wasmtime takes it");
+        let recorder = Recorder { store, asked: Mutex::default() };
+        let (artifact, report) = self.compiler.compile(wasm, &recorder).expect("it compiles");
+        assert_same(what, wasm, &expected, &artifact);
+        assert_eq!((report.rejected, report.bypassed), (0, 0), "{what}");
+        store.assert_no_conflicts();
+        Compiled { keys: recorder.asked.into_inner().expect("no panic in there"), artifact, report }
+    }
+}
+
+/// Wasmtime's defaults, and custom page sizes, branch hints and shared memories.
+pub static DEFAULT: LazyLock<Setup> = LazyLock::new(|| Setup::new(|config| config));
+
+/// Memories are bounds checked by comparing: no signals, no guard, and they move.
+pub static CHECKED: LazyLock<Setup> = LazyLock::new(|| {
+    Setup::new(|config| {
+        config.signals_based_traps(false).memory_guard_size(0);
+        config.memory_reservation(1 << 20)
+    })
+});
+
+/// What came of one compile.
+pub struct Compiled {
+    /// The distinct keys asked for, in the order of the pieces: functions, then
+    /// trampolines from the host, then those to it, then those to builtins.
+    pub keys: Vec<CacheKey>,
+    pub artifact: Vec<u8>,
+    pub report: Report,
+}
+
+/// Remembers the keys that were asked for.
+struct Recorder<'a> {
+    store: &'a MemoryStore,
+    asked: Mutex<Vec<CacheKey>>,
+}
+
+impl CacheStore for Recorder<'_> {
+    fn get(&self, key: &[u8]) -> Option<Cow<'_, [u8]>> {
+        self.store.get(key)
+    }
+
+    fn insert(&self, key: &[u8], value: Vec<u8>) -> bool {
+        self.store.insert(key, value)
+    }
+
+    fn lookup(&self, keys: &[CacheKey]) -> Vec<Lookup> {
+        self.asked.lock().expect("nothing panics in here").extend_from_slice(keys);
+        self.store.lookup(keys)
+    }
+
+    fn publish(&self, entries: &[NewEntry]) -> PublishSummary {
+        self.store.publish(entries)
+    }
+}
+
+/// The text or the bytes of a module or component.
+pub trait Input {
+    fn wasm(&self) -> Vec<u8>;
+}
+
+impl<T: AsRef<[u8]> + ?Sized> Input for T {
+    fn wasm(&self) -> Vec<u8> {
+        wat::parse_bytes(self.as_ref()).expect("it is WebAssembly").into_owned()
+    }
+}
+
+/// The key of one piece, and the entry that a compile on an empty store left
+/// there.
+fn cold(setup: &Setup, what: &str, wasm: &[u8], piece: usize) -> (CacheKey, EntryBytes) {
+    let store = MemoryStore::default();
+    let compiled = setup.compile(what, wasm, &store);
+    let key = compiled.keys[piece];
+    let bytes = store.entries().get(&key).cloned();
+    (key, bytes.expect("the piece was compiled and published"))
+}
+
+/// The second input's piece has another key than the first one's. Returns whether
+/// its code or its tables are different as well.
+#[track_caller]
+fn key_changes(setup: &Setup, first: &[u8], second: &[u8], piece: usize) -> bool {
+    assert_ne!(first, second, "the inputs are the same");
+    let store = MemoryStore::default();
+    setup.compile("first", first, &store);
+    // Fails here if the key is wrong.
+    setup.compile("second, on what the first has left", second, &store);
+
+    let (first_key, first_entry) = cold(setup, "first", first, piece);
+    let (second_key, second_entry) = cold(setup, "second", second, piece);
+    assert_ne!(first_key, second_key, "the key does not hold what has changed");
+    let open =
+        |key, bytes| -> CompiledStencil<'_> { entry::open(key, bytes).expect("it is whole") };
+    open(&first_key, &first_entry) != open(&second_key, &second_entry)
+}
+
+/// The inputs differ in something that changes the code, or a table beside it, of
+/// a piece, given by its number among the pieces: its key changes as well.
+#[track_caller]
+pub fn check_changes(setup: &Setup, first: &impl Input, second: &impl Input, piece: usize) {
+    let code_changes = key_changes(setup, &first.wasm(), &second.wasm(), piece);
+    assert!(code_changes, "this is no input: the code is the same");
+}
+
+/// The inputs differ in something that is in a piece's key, though here the code
+/// is the same: the key is finer than it has to be.
+#[track_caller]
+pub fn check_finer(setup: &Setup, first: &impl Input, second: &impl Input, piece: usize) {
+    let code_changes = key_changes(setup, &first.wasm(), &second.wasm(), piece);
+    assert!(!code_changes, "this is an input: the code changes");
+}
+
+/// The inputs differ in something that is no input: all that the second one has
+/// in common with the first one is found, and what is found gives Wasmtime's
+/// bytes. `added` counts the pieces that only the second one has. Returns both
+/// artifacts.
+#[track_caller]
+pub fn check_keeps(
+    setup: &Setup,
+    first: &impl Input,
+    second: &impl Input,
+    added: u64,
+) -> [Vec<u8>; 2] {
+    let (first, second) = (first.wasm(), second.wasm());
+    assert_ne!(first, second, "the inputs are the same");
+    let store = MemoryStore::default();
+    let cold = setup.compile("first", &first, &store);
+    let warm = setup.compile("second, on what the first has left", &second, &store);
+    assert!(cold.report.misses > 0 && warm.report.hits.total() > 0, "nothing is cached");
+    assert_eq!(warm.report.misses, added, "a key holds what has changed");
+    [cold.artifact, warm.artifact]
+}
+
+/// [`check_keeps`] for something that `finalize` or `link` puts in: the artifacts
+/// are different.
+#[track_caller]
+pub fn check_parameter(setup: &Setup, first: &impl Input, second: &impl Input, added: u64) {
+    let [first, second] = check_keeps(setup, first, second, added);
+    assert_ne!(first, second, "this is no parameter: nothing in the artifact has changed");
+}

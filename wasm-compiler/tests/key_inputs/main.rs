@@ -1,0 +1,28 @@
+//! Two inputs that differ in one thing -> whether that thing is in the key.
+//! `docs/key-inputs.md` has a line for each test, and `document.rs` holds the
+//! two against each other.
+//!
+//! In every test the store is filled by the first input and the second one is
+//! compiled on it, and both have to be Wasmtime's to the byte. That finds a key
+//! that holds too little whatever keys are made of.
+
+#[path = "../common/sources.rs"]
+mod sources;
+
+mod check;
+mod document;
+
+mod body;
+mod calls;
+mod components;
+mod entries;
+mod fingerprint;
+mod functions;
+mod globals;
+mod memories;
+mod not_inputs;
+mod segments;
+mod tables;
+mod tags;
+mod trampolines;
+mod types;
