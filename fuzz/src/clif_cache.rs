@@ -34,6 +34,9 @@ use stencil::finalize::{FinalTarget, FinalizedFunction, finalize};
 
 static TALLY: Tally = Tally::new();
 
+/// Of the mutations of a function, so many more are another target.
+const OF_TARGETS: usize = 4;
+
 /// Bytes in front of the function's.
 const HEADER_LEN: usize = 2 + MUTATION_LEN;
 const MUTATION_LEN: usize = 16;
@@ -74,8 +77,8 @@ impl Case {
         let names_only = kind.is_multiple_of(2);
         let mutations: &[&[Named]] = if names_only { &[&names::ALL] } else { &CHANGES };
         let mutations: Vec<&Named> = mutations.iter().copied().flatten().collect();
-        // One more changes the target in place of the function.
-        let others = usize::from(!names_only);
+        // Some change the target in place of the function.
+        let others = if names_only { 0 } else { OF_TARGETS };
         let what = match mutations.get(kind / 2 % (mutations.len() + others)) {
             Some((what, mutate)) => {
                 mutate(&mut other.1, rng)?;
