@@ -1,11 +1,9 @@
 //! A real server in this process, on a port that the system chooses.
 
-use cache_server::storage::Storage;
 use cache_server::{Config, Server};
 use std::future::Future;
 use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::Arc;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
@@ -17,7 +15,8 @@ pub struct Running {
     stop: Option<oneshot::Sender<()>>,
     runtime: Runtime,
     serving: Option<tokio::task::JoinHandle<()>>,
-    directory: Option<TempDir>,
+    /// Removed with the server.
+    pub directory: Option<TempDir>,
 }
 
 impl Running {
@@ -37,15 +36,8 @@ impl Running {
         Self::serve(server, runtime)
     }
 
-    /// A server that keeps its entries elsewhere.
-    pub fn start_with(storage: Arc<dyn Storage>) -> Self {
-        let (runtime, directory) = (Runtime::new().unwrap(), tempfile::tempdir().unwrap());
-        let config = Config::local(directory.path().join("data"));
-        let server = runtime.block_on(Server::bind_with(config, storage)).unwrap();
-        Self { directory: Some(directory), ..Self::serve(server, runtime) }
-    }
-
-    fn serve(server: Server, runtime: Runtime) -> Self {
+    /// Serves until it is stopped or dropped.
+    pub fn serve(server: Server, runtime: Runtime) -> Self {
         let (addr, metrics_addr) = (server.addr(), server.metrics_addr());
         let (stop, stopped) = oneshot::channel::<()>();
         let serving = runtime.spawn(async move {

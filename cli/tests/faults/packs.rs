@@ -5,9 +5,8 @@
 
 use crate::module::Module;
 use crate::more;
-use crate::server::Running;
 use crate::table::{Row, Trial};
-use crate::tier::compile_on_server;
+use crate::tier::{compile_on_server, start_with};
 use cache_server::storage::{PackStorage, Storage as _, StorageConfig};
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt as _;
@@ -41,7 +40,7 @@ impl Packs {
             ..StorageConfig::new(dir.path().join("data"))
         };
         let storage = Arc::new(PackStorage::open(config).unwrap());
-        let server = Running::start_with(storage.clone());
+        let server = start_with(storage.clone());
         Self { dir, storage, server }
     }
 

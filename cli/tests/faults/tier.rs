@@ -8,6 +8,7 @@ use cache_client::{DiskConfig, DiskStore, MemoryStore};
 use cache_server::storage::{
     LookupCounts, MemoryStorage, Next, Published, Storage, StorageError, StorageStats, StoredEntry,
 };
+use cache_server::{Config, Server};
 use proto::{Coded, Namespace, v1::Coding};
 use rusqlite::Connection;
 use std::collections::HashMap;
@@ -18,6 +19,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use stencil::{CacheKey, CacheStore as _, NewEntry};
 use tempfile::TempDir;
+use tokio::runtime::Runtime;
 
 /// A tier in some state.
 pub trait State {
@@ -158,7 +160,7 @@ impl Remote {
     pub fn new(module: &Module) -> Self {
         let (stored, instead) = (MemoryStorage::new(64 << 20), Mutex::default());
         let answers = Arc::new(Answers { stored, instead });
-        let server = Running::start_with(answers.clone());
+        let server = start_with(answers.clone());
         let seen = compile_on_server(module, &server.url());
         assert_eq!((seen.stored, seen.is_loud()), (module.entries.len() as u64, false));
         Self { server, answers }
@@ -248,4 +250,14 @@ impl Storage for Answers {
     fn close(&self) -> Result<(), StorageError> {
         self.stored.close()
     }
+}
+
+/// A server that keeps its entries elsewhere.
+pub fn start_with(storage: Arc<dyn Storage>) -> Running {
+    let (runtime, directory) = (Runtime::new().unwrap(), tempfile::tempdir().unwrap());
+    let config = Config::local(directory.path().join("data"));
+    let server = runtime.block_on(Server::bind_with(config, storage)).unwrap();
+    let mut running = Running::serve(server, runtime);
+    running.directory = Some(directory);
+    running
 }
