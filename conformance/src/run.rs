@@ -1,0 +1,78 @@
+//! A script and artifacts of its modules -> which of its directives pass.
+
+use crate::artifacts::Artifacts;
+use crate::script::{Script, Unit};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
+use wasmtime::Engine;
+use wasmtime_wast::{Async, SpectestConfig, WastContext};
+
+/// A test that passes, or the reason why it does not.
+pub type Verdict = Result<(), String>;
+
+/// Runs a script's units in one context, all of them, on artifacts alone: Wasmtime reads
+/// directives and artifacts from a directory that has no module.
+///
+/// # Panics
+///
+/// If the system has no room for the artifacts.
+pub fn run(engine: &Engine, script: &Script, artifacts: &Artifacts) -> Vec<Verdict> {
+    let directory = tempfile::tempdir().expect("there is room");
+    artifacts.write(directory.path());
+    let mut context = match context(engine) {
+        Ok(context) => Some(context),
+        Err(error) => return script.units.iter().map(|_| Err(error.clone())).collect(),
+    };
+    if let Some(context) = &mut context {
+        context.precompile_load(directory.path());
+    }
+    let verdict = |(index, unit): (usize, &Unit)| {
+        // A name of its own: to write a file anew makes some file systems wait for the disk.
+        let script = PathBuf::from(format!("{index}.wast"));
+        let json = directory.path().join(script.with_extension("json"));
+        std::fs::write(json, &unit.json).expect("there is room");
+        let Some(running) = &mut context else {
+            return Err("a directive before it panicked".to_owned());
+        };
+        let run = || running.run_file(&script);
+        match catch_unwind(AssertUnwindSafe(run)) {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) => Err(reason(unit, artifacts, &error)),
+            Err(_) => {
+                context = None;
+                Err("it panics".to_owned())
+            }
+        }
+    };
+    script.units.iter().enumerate().map(verdict).collect()
+}
+
+/// Runs a file as stock Wasmtime does: it parses, compiles and runs, and stops at what fails.
+///
+/// # Errors
+///
+/// What fails first.
+pub fn plain(engine: &Engine, name: &str, text: &str) -> Verdict {
+    let mut context = context(engine)?;
+    let run = || context.run_wast(name, text.as_bytes());
+    match catch_unwind(AssertUnwindSafe(run)) {
+        Ok(result) => result.map_err(|error| format!("{error:#}")),
+        Err(_) => Err("it panics".to_owned()),
+    }
+}
+
+/// Messages are not compared with those in the file, which are another implementation's.
+fn context(engine: &Engine) -> Result<WastContext, String> {
+    let mut context = WastContext::new(engine, Async::Yes, |_| {});
+    context.ignore_error_messages(true);
+    let spectest = SpectestConfig { use_shared_memory: true, suppress_prints: true };
+    context.register_spectest(&spectest).map_err(|error| format!("{error:#}"))?;
+    context.register_wasmtime().map_err(|error| format!("{error:#}"))?;
+    Ok(context)
+}
+
+/// A module that is not there is missing because a compiler refused it.
+fn reason(unit: &Unit, artifacts: &Artifacts, error: &wasmtime::Error) -> String {
+    let refusal = |name| artifacts.made.get(name)?.as_ref().err();
+    unit.modules.iter().find_map(refusal).cloned().unwrap_or_else(|| error.root_cause().to_string())
+}
