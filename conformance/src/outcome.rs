@@ -53,9 +53,6 @@ pub struct Ours {
 /// Files that wait with their artifacts for a thread.
 const WAITING_MAX: usize = 8;
 
-/// Tests recurse until the stack ends, and Wasmtime's part of it is measured from the caller's on.
-const STACK_BYTES: usize = 16 << 20;
-
 /// Runs all cases on one cache. The cold compiles are in the cases' order, so that their hits are
 /// the same each time.
 ///
@@ -71,9 +68,7 @@ pub fn outcomes(mode: Mode, cases: Vec<Case>) -> Vec<Outcome> {
         let threads = thread::available_parallelism().map_or(1, usize::from);
         let start = |_| {
             let (receive, store, done) = (receive.clone(), &store, &done);
-            let worker = thread::Builder::new().stack_size(STACK_BYTES);
-            let work = move || work(mode, store, &receive, done);
-            worker.spawn_scoped(scope, work).expect("the system has threads")
+            scope.spawn(move || work(mode, store, &receive, done))
         };
         let workers: Vec<_> = (0..threads).map(start).collect();
         // If all workers panic, nobody receives, and nobody must wait for them.
@@ -147,7 +142,7 @@ impl Job {
         };
         let (cold, warm) = (ours(cold), ours(warm));
         let refused = stock.refused().len() as u64;
-        let plain = plain(&part.engine, &name, &text);
+        let plain = plain(&part.engine, &script, &name, &text);
         let stock = run(&part.engine, &script, &stock);
         Outcome { proposal, name, unfit: None, script, stock, plain, refused, cold, warm }
     }

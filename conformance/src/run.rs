@@ -4,6 +4,7 @@ use crate::artifacts::Artifacts;
 use crate::script::{Script, Unit};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
+use wasmparser::Parser;
 use wasmtime::Engine;
 use wasmtime_wast::{Async, SpectestConfig, WastContext};
 
@@ -19,13 +20,12 @@ pub type Verdict = Result<(), String>;
 pub fn run(engine: &Engine, script: &Script, artifacts: &Artifacts) -> Vec<Verdict> {
     let directory = tempfile::tempdir().expect("there is room");
     artifacts.write(directory.path());
-    let mut context = match context(engine) {
-        Ok(context) => Some(context),
+    let mut context = match context(engine, script) {
+        Ok(context) => context,
         Err(error) => return script.units.iter().map(|_| Err(error.clone())).collect(),
     };
-    if let Some(context) = &mut context {
-        context.precompile_load(directory.path());
-    }
+    context.precompile_load(directory.path());
+    let mut context = Some(context);
     let verdict = |(index, unit): (usize, &Unit)| {
         // A name of its own: to write a file anew makes some file systems wait for the disk.
         let script = PathBuf::from(format!("{index}.wast"));
@@ -52,8 +52,8 @@ pub fn run(engine: &Engine, script: &Script, artifacts: &Artifacts) -> Vec<Verdi
 /// # Errors
 ///
 /// What fails first.
-pub fn plain(engine: &Engine, name: &str, text: &str) -> Verdict {
-    let mut context = context(engine)?;
+pub fn plain(engine: &Engine, script: &Script, name: &str, text: &str) -> Verdict {
+    let mut context = context(engine, script)?;
     let run = || context.run_wast(name, text.as_bytes());
     match catch_unwind(AssertUnwindSafe(run)) {
         Ok(result) => result.map_err(|error| format!("{error:#}")),
@@ -61,9 +61,12 @@ pub fn plain(engine: &Engine, name: &str, text: &str) -> Verdict {
     }
 }
 
-/// Messages are not compared with those in the file, which are another implementation's.
-fn context(engine: &Engine) -> Result<WastContext, String> {
-    let mut context = WastContext::new(engine, Async::Yes, |_| {});
+/// Messages are not compared with those in the file, which are another implementation's. A stack
+/// for each call is what components need and most of the time of all others.
+fn context(engine: &Engine, script: &Script) -> Result<WastContext, String> {
+    let has_components = script.modules.values().any(|module| Parser::is_component(module));
+    let stacks = if has_components { Async::Yes } else { Async::No };
+    let mut context = WastContext::new(engine, stacks, |_| {});
     context.ignore_error_messages(true);
     let spectest = SpectestConfig { use_shared_memory: true, suppress_prints: true };
     context.register_spectest(&spectest).map_err(|error| format!("{error:#}"))?;
