@@ -149,7 +149,7 @@ impl Job {
 }
 
 fn unfit(proposal: String, name: String, reason: String) -> Outcome {
-    let script = Script { modules: Default::default(), units: Vec::new() };
+    let script = Script::default();
     let (cold, warm) = (Ours::default(), Ours::default());
     let (stock, plain, refused) = (Vec::new(), Err(reason.clone()), 0);
     Outcome { proposal, name, unfit: Some(reason), script, stock, plain, refused, cold, warm }

@@ -3,7 +3,7 @@
 use crate::artifacts::Artifacts;
 use crate::script::{Script, Unit};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::PathBuf;
+use std::path::Path;
 use wasmparser::Parser;
 use wasmtime::Engine;
 use wasmtime_wast::{Async, SpectestConfig, WastContext};
@@ -20,22 +20,22 @@ pub type Verdict = Result<(), String>;
 pub fn run(engine: &Engine, script: &Script, artifacts: &Artifacts) -> Vec<Verdict> {
     let directory = tempfile::tempdir().expect("there is room");
     artifacts.write(directory.path());
-    let mut context = match context(engine, script) {
-        Ok(context) => context,
-        Err(error) => return script.units.iter().map(|_| Err(error.clone())).collect(),
+    // If all pass at once, all pass. To find those that do not takes a file for each.
+    if at_once(engine, script, directory.path()).is_ok() {
+        return vec![Ok(()); script.units.len()];
+    }
+    let mut context = match loading(engine, script, directory.path()) {
+        Ok(context) => Some(context),
+        Err(error) => return vec![Err(error); script.units.len()],
     };
-    context.precompile_load(directory.path());
-    let mut context = Some(context);
     let verdict = |(index, unit): (usize, &Unit)| {
-        // A name of its own: to write a file anew makes some file systems wait for the disk.
-        let script = PathBuf::from(format!("{index}.wast"));
-        let json = directory.path().join(script.with_extension("json"));
-        std::fs::write(json, &unit.json).expect("there is room");
         let Some(running) = &mut context else {
             return Err("a directive before it panicked".to_owned());
         };
-        let run = || running.run_file(&script);
-        match catch_unwind(AssertUnwindSafe(run)) {
+        // A name of its own: to write a file anew makes some file systems wait for the disk.
+        let file = directory.path().join(format!("{index}.json"));
+        std::fs::write(&file, script.json(std::slice::from_ref(unit))).expect("there is room");
+        match catch_unwind(AssertUnwindSafe(|| running.run_file(&file))) {
             Ok(Ok(())) => Ok(()),
             Ok(Err(error)) => Err(reason(unit, artifacts, &error)),
             Err(_) => {
@@ -45,6 +45,20 @@ pub fn run(engine: &Engine, script: &Script, artifacts: &Artifacts) -> Vec<Verdi
         }
     };
     script.units.iter().enumerate().map(verdict).collect()
+}
+
+fn at_once(engine: &Engine, script: &Script, directory: &Path) -> Verdict {
+    let mut context = loading(engine, script, directory)?;
+    let file = directory.join("all.json");
+    std::fs::write(&file, script.json(&script.units)).expect("there is room");
+    let run = catch_unwind(AssertUnwindSafe(|| context.run_file(&file)));
+    run.unwrap_or_else(|_| Err(wasmtime::Error::msg("it panics"))).map_err(|e| e.to_string())
+}
+
+fn loading(engine: &Engine, script: &Script, directory: &Path) -> Result<WastContext, String> {
+    let mut context = context(engine, script)?;
+    context.precompile_load(directory);
+    Ok(context)
 }
 
 /// Runs a file as stock Wasmtime does: it parses, compiles and runs, and stops at what fails.

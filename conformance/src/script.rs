@@ -1,12 +1,15 @@
 //! A `.wast` file -> its modules, and its directives one by one in the form that Wasmtime reads.
 
-use json_from_wast::{Command, Opts, WasmFile, WasmFileType, Wast};
+use json_from_wast::{Command, Opts, WasmFile, WasmFileType};
 use std::collections::BTreeMap;
 use wast::lexer::Lexer;
 use wast::parser::{self, ParseBuffer};
 
 /// A parsed file.
+#[derive(Default)]
 pub struct Script {
+    /// What messages call it.
+    name: String,
     /// Modules by the name under which Wasmtime asks for their artifacts.
     pub modules: BTreeMap<String, Vec<u8>>,
     /// What is done, in order.
@@ -26,8 +29,8 @@ pub struct Unit {
     pub loads: u64,
     /// Whether the file says that this works. Wasm-tools does not run its tests, we try.
     pub claimed: bool,
-    /// The directives, as [`wasmtime_wast::WastContext::run_file`] reads them.
-    pub json: String,
+    /// Each as JSON.
+    commands: Vec<String>,
 }
 
 impl Script {
@@ -56,8 +59,8 @@ impl Script {
             if only_valid && let Command::Module { line, file, .. } = &command {
                 let definition =
                     Command::ModuleDefinition { line: *line, name: None, file: copy(file) };
-                units.push(Unit::of(name, vec![definition], true));
-                units.push(Unit::of(name, vec![command], false));
+                units.push(Unit::of(&[definition], true));
+                units.push(Unit::of(&[command], false));
                 continue;
             }
             let mut together = vec![command];
@@ -67,14 +70,22 @@ impl Script {
                 together.push(next);
             }
             let claimed = !only_valid || together.iter().all(is_about_validity);
-            units.push(Unit::of(name, together, claimed));
+            units.push(Unit::of(&together, claimed));
         }
-        Ok(Self { modules, units })
+        Ok(Self { name: name.to_owned(), modules, units })
+    }
+
+    /// Some of the script's units in the form of [`wasmtime_wast::WastContext::run_file`].
+    pub fn json(&self, units: &[Unit]) -> String {
+        let commands: Vec<&str> =
+            units.iter().flat_map(|unit| &unit.commands).map(String::as_str).collect();
+        let (name, commands) = (serde_json::Value::from(self.name.as_str()), commands.join(","));
+        format!(r#"{{"source_filename":{name},"commands":[{commands}]}}"#)
     }
 }
 
 impl Unit {
-    fn of(name: &str, commands: Vec<Command<'_>>, claimed: bool) -> Self {
+    fn of(commands: &[Command<'_>], claimed: bool) -> Self {
         let all: Vec<&Command<'_>> = commands.iter().flat_map(nested).collect();
         let files = all.iter().filter_map(|command| module(command));
         let line = commands.first().map_or(0, Command::line);
@@ -82,9 +93,9 @@ impl Unit {
             (all.len() as u64, files.map(|(_, file)| artifact(file)).collect());
         let loads = all.iter().filter(|command| module(command).is_some_and(|(loads, _)| loads));
         let loads = loads.count() as u64;
-        let wast = Wast { source_filename: name.into(), commands, wasms: Vec::new() };
-        let json = serde_json::to_string(&wast).expect("it is made to be written");
-        Self { line, directives, modules, loads, claimed, json }
+        let json = |command| serde_json::to_string(command).expect("it is made to be written");
+        let commands = commands.iter().map(json).collect();
+        Self { line, directives, modules, loads, claimed, commands }
     }
 }
 
