@@ -147,11 +147,11 @@ pub(crate) fn translate(
             };
             compiler
                 .compile_function(&input.modules[module], key, data, types, symbol)
-                .map_err(|error| error.to_string())
+                .map_err(with_source)
         }
         FuncKey::ArrayToWasmTrampoline(module, _) | FuncKey::ModuleStartup(_, module) => compiler
             .compile_trampoline(Some(&input.modules[module]), key, types, symbol)
-            .map_err(|error| error.to_string()),
+            .map_err(with_source),
         FuncKey::ComponentTrampoline(abi, _) => {
             let (types, component) = component()?;
             let tunables = &backend.settings.tunables;
@@ -168,9 +168,15 @@ pub(crate) fn translate(
                 .compile_intrinsic(tunables, component, types, intrinsic, abi, symbol)
                 .map_err(|error| format!("{error:#}"))
         }
-        _ => {
-            compiler.compile_trampoline(None, key, types, symbol).map_err(|error| error.to_string())
-        }
+        _ => compiler.compile_trampoline(None, key, types, symbol).map_err(with_source),
     };
     compiled.map_err(|message| CompileError::Codegen { symbol: symbol.to_owned(), message })
+}
+
+/// Of a translation that failed, the error's own words say no more than that.
+fn with_source(error: wasmtime_environ::CompileError) -> String {
+    match std::error::Error::source(&error) {
+        Some(source) => format!("{error}: {source}"),
+        None => error.to_string(),
+    }
 }

@@ -5,6 +5,7 @@
 
 use crate::module::Module;
 use crate::more;
+use crate::server::Running;
 use crate::table::{Row, Trial};
 use crate::tier::{compile_on_server, start_with};
 use cache_server::storage::{PackStorage, Storage as _, StorageConfig};
