@@ -3,6 +3,7 @@
 
 #[cfg(feature = "clif")]
 pub mod clif;
+pub mod forged;
 #[cfg(feature = "wasm")]
 pub mod same;
 #[cfg(feature = "wasm")]
