@@ -38,11 +38,11 @@ struct Fault {
 pub fn run(options: &Options<'_>) -> Result<()> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize()?;
     let faults = faults(&root.join("xtask/mutations"), options.only)?;
-    let copy = Copy::of(&root)?;
     let target_dir = match options.target_dir {
         Some(target_dir) => std::path::absolute(target_dir)?,
         None => root.join("target/mutations"),
     };
+    let copy = Copy::of(&root, target_dir.join("copy"))?;
     let suite = Suite::new(options.tests, copy.path(), &target_dir)?;
     if !options.skip_control {
         eprintln!("the code as it is");

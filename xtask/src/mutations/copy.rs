@@ -1,32 +1,29 @@
 //! The commit that is checked out -> a copy of it that may be broken.
 //!
-//! Invariant: nothing is written in the checkout, and the copy is removed at the
-//! end.
+//! Invariant: nothing is written in the checkout or in its repository. The copy
+//! is a clone, and stays where it is from run to run, so that Cargo builds again
+//! only what has changed.
 
 use anyhow::{Context as _, Result, ensure};
-use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// A worktree of its own.
+/// A clone without faults, unless one is put in.
 pub struct Copy {
-    root: PathBuf,
     path: PathBuf,
 }
 
 impl Copy {
-    /// A copy of the commit that `root` is at. It always has the same place, so
-    /// that Cargo builds again only what has changed.
-    pub fn of(root: &Path) -> Result<Self> {
-        let name = root.to_string_lossy().replace(['/', '\\'], "-");
-        let directory = std::env::temp_dir().canonicalize()?;
-        let path = directory.join(format!("stencil-mutations{name}"));
-        let copy = Self { root: root.to_owned(), path };
-        // One that an interrupted run has left.
-        copy.remove();
-        git(root, ["worktree".as_ref(), "prune".as_ref()])?;
-        let add = ["worktree", "add", "--quiet", "--detach"].map(OsStr::new);
-        git(root, add.into_iter().chain([copy.path.as_os_str(), "HEAD".as_ref()]))?;
+    /// A copy, in `path`, of the commit that `root` is at.
+    pub fn of(root: &Path, path: PathBuf) -> Result<Self> {
+        let copy = Self { path };
+        if !copy.path.exists() {
+            std::fs::create_dir_all(&copy.path)?;
+            copy.git(&["init", "--quiet"], None)?;
+        }
+        copy.git(&["fetch", "--quiet"], Some(root))?;
+        copy.git(&["checkout", "--quiet", "--force", "--detach", "FETCH_HEAD"], None)?;
+        copy.reset()?;
         Ok(copy)
     }
 
@@ -37,30 +34,26 @@ impl Copy {
 
     /// Takes every fault out again.
     pub fn reset(&self) -> Result<()> {
-        git(&self.path, ["reset", "--quiet", "--hard"])
+        self.git(&["reset", "--quiet", "--hard"], None)?;
+        self.git(&["clean", "--quiet", "--force", "-d"], None)
     }
 
     /// Puts a fault in.
     pub fn apply(&self, patch: &Path) -> Result<()> {
-        let apply = ["apply".as_ref(), patch.as_os_str()];
-        git(&self.path, apply).context("the patch does not fit the code any more; make it anew")
+        let fits = self.git(&["apply"], Some(patch));
+        fits.context("the patch does not fit the code any more; make it anew")
     }
 
-    fn remove(&self) {
-        // What is not there cannot be removed.
-        std::fs::remove_dir_all(&self.path).ok();
+    fn git(&self, args: &[&str], path: Option<&Path>) -> Result<()> {
+        let output = Command::new("git").current_dir(&self.path).args(args).args(path).output()?;
+        ensure!(output.status.success(), "git: {}", String::from_utf8_lossy(&output.stderr).trim());
+        Ok(())
     }
 }
 
 impl Drop for Copy {
     fn drop(&mut self) {
-        self.remove();
-        git(&self.root, ["worktree", "prune"]).ok();
+        // The next run does it too.
+        self.reset().ok();
     }
-}
-
-fn git(directory: &Path, args: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Result<()> {
-    let output = Command::new("git").current_dir(directory).args(args).output()?;
-    ensure!(output.status.success(), "git: {}", String::from_utf8_lossy(&output.stderr).trim());
-    Ok(())
 }
