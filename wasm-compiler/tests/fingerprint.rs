@@ -1,5 +1,7 @@
 //! The versions in the fingerprint are those that are built.
 
+use cranelift_codegen::isa;
+use cranelift_codegen::settings::{Setting, SettingKind};
 use std::collections::BTreeSet;
 use wasm_compiler::fingerprint::{VERSIONS, fingerprint};
 use wasm_compiler::{Options, Settings};
@@ -66,4 +68,27 @@ fn every_setting_changes_the_fingerprint() {
     let distinct: BTreeSet<String> = fingerprints.iter().map(ToString::to_string).collect();
     assert_eq!(distinct.len(), fingerprints.len());
     assert_eq!(with(|_| ()), fingerprints[0]);
+}
+
+/// Each by itself, of those that Cranelift knows for a target.
+#[test]
+fn every_target_flag_changes_the_fingerprint() {
+    for target in ["x86_64-unknown-linux-gnu", "aarch64-unknown-linux-gnu"] {
+        let of = |cranelift| {
+            let target = Some(target.to_owned());
+            let options = Options { target, cranelift, ..Options::default() };
+            fingerprint(&Settings::from_options(&options).unwrap())
+        };
+        let isa = isa::lookup(target.parse().unwrap()).unwrap();
+        let is_switch = |flag: &Setting| flag.kind == SettingKind::Bool;
+        let flags: Vec<&str> = isa.iter().filter(is_switch).map(|flag| flag.name).collect();
+        assert!(flags.len() > 3, "{target}: {flags:?}");
+        let plain = of(Vec::new());
+        for flag in flags {
+            // One of the two is the default.
+            let with = |value: &str| of(vec![(flag.to_owned(), value.to_owned())]);
+            let changes = ["true", "false"].into_iter().filter(|value| with(value) != plain);
+            assert_eq!(changes.count(), 1, "{target}, {flag}");
+        }
+    }
 }

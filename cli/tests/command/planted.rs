@@ -1,25 +1,49 @@
 //! A cache that a compile has filled -> the same with a sound entry that holds
 //! other code.
 
-use crate::sandbox::Sandbox;
+use crate::sandbox::{Sandbox, ledger};
 use cache_client::{DiskConfig, DiskStore};
-use std::collections::BTreeSet;
+use std::borrow::Cow;
 use std::fs;
-use stencil::{CacheKey, CacheStore as _, EntryBytes, Lookup, NewEntry};
+use std::sync::{Mutex, OnceLock};
+use stencil::{CacheKey, CacheStore, EntryBytes, Lookup, NewEntry};
+use wasm_compiler::{Compiler, Options, Settings};
 
-/// The entries of a cache by key, found in its file by their seals; pages that
-/// are free again may show one twice.
+/// The keys that a compile of the program asks for, in its order.
+pub fn keys() -> &'static [CacheKey] {
+    static KEYS: OnceLock<Vec<CacheKey>> = OnceLock::new();
+    KEYS.get_or_init(|| {
+        let asked = Asked::default();
+        compiler().compile(&fs::read(ledger()).unwrap(), &asked).unwrap();
+        asked.0.into_inner().unwrap()
+    })
+}
+
+/// A compiler with the command's default settings.
+pub fn compiler() -> Compiler {
+    Compiler::new(Settings::from_options(&Options::default()).unwrap()).unwrap()
+}
+
+/// Has nothing, and keeps what it was asked for.
+#[derive(Default)]
+struct Asked(Mutex<Vec<CacheKey>>);
+
+impl CacheStore for Asked {
+    fn get(&self, key: &[u8]) -> Option<Cow<'_, [u8]>> {
+        self.0.lock().unwrap().push(CacheKey::from_bytes(key.try_into().unwrap()));
+        None
+    }
+
+    fn insert(&self, _: &[u8], _: Vec<u8>) -> bool {
+        false
+    }
+}
+
+/// The program's entries in a cache.
 pub fn entries(sandbox: &Sandbox) -> Vec<(CacheKey, EntryBytes)> {
-    let disk = DiskStore::open(DiskConfig::new(sandbox.cache()));
-    let file = fs::read(disk.stats().file.unwrap()).unwrap();
-    let starts = file.windows(4).enumerate().filter(|(_, window)| window == b"STCL");
-    let keys = starts.filter_map(|(at, _)| {
-        let key: [u8; 32] = file.get(at + 24..at + 56)?.try_into().ok()?;
-        Some(CacheKey::from_bytes(key))
-    });
-    let keys: BTreeSet<CacheKey> = keys.collect();
-    let found = keys.into_iter().filter_map(|key| match disk.get_one(&key) {
-        Lookup::Hit(bytes, _) => Some((key, bytes)),
+    let answers = DiskStore::open(DiskConfig::new(sandbox.cache())).lookup(keys());
+    let found = keys().iter().zip(answers).filter_map(|(key, answer)| match answer {
+        Lookup::Hit(bytes, _) => Some((*key, bytes)),
         Lookup::Miss(_) => None,
     });
     found.collect()

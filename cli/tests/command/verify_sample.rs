@@ -158,8 +158,7 @@ fn a_wrong_entry_of_a_server_is_a_conflict_there_and_replaced_here() {
 
 /// Has a server hold a wrong entry before the right one is published.
 fn publish(url: &str, planted: &Planted) {
-    let settings = wasm_compiler::Settings::from_options(&Default::default()).unwrap();
-    let fingerprint = wasm_compiler::Compiler::new(settings).unwrap().fingerprint();
+    let fingerprint = planted::compiler().fingerprint();
     let namespace = proto::Namespace::new("default", fingerprint).unwrap();
     let (server, budget) = (ServerConfig::new(url), Duration::from_secs(60));
     let remote = RemoteStore::open(RemoteConfig { server, namespace, budget }).unwrap();
@@ -184,7 +183,7 @@ fn the_sample_is_the_keys_and_the_same_each_time() {
             assert_eq!((ran.number("misses"), ran.number("published")), (0, 0));
         }
         let share = entries.len() as u64 / one_in;
-        assert!(taken.abs_diff(share) <= 30, "{taken} of {} for {sample}", entries.len());
+        assert!(taken.abs_diff(share) <= 60, "{taken} of {} for {sample}", entries.len());
     }
     assert_right(&sandbox);
 }
