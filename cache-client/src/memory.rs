@@ -100,6 +100,17 @@ impl CacheStore for MemoryStore {
         keys.iter().map(answer).collect()
     }
 
+    fn replace(&self, entries: &[NewEntry]) -> PublishSummary {
+        let mut kept = self.kept();
+        for entry in entries {
+            if let Some(wrong) = kept.entries.pop(&entry.key) {
+                kept.bytes -= cost(&wrong);
+            }
+        }
+        drop(kept);
+        self.publish(entries)
+    }
+
     fn publish(&self, entries: &[NewEntry]) -> PublishSummary {
         let mut kept = self.kept();
         let mut summary = PublishSummary::default();

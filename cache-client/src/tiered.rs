@@ -161,6 +161,14 @@ impl CacheStore for TieredStore {
         merge(&summaries)
     }
 
+    /// In every tier, whichever it was that had the wrong entry: a hit has
+    /// filled those above.
+    fn replace(&self, entries: &[NewEntry]) -> PublishSummary {
+        self.settle();
+        let summaries: Vec<_> = self.tiers.iter().map(|tier| tier.replace(entries)).collect();
+        merge(&summaries)
+    }
+
     fn round_trips(&self) -> u64 {
         self.tiers.iter().map(|tier| tier.round_trips()).sum()
     }

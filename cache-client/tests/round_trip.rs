@@ -117,6 +117,37 @@ fn a_conflict_is_counted_and_what_is_stored_stays() {
 }
 
 #[test]
+fn wrong_entries_are_replaced_in_every_tier_and_nothing_else_is() {
+    let dir = TempDir::new().unwrap();
+    let new = entries(0..900, 300);
+    let wrong: Vec<NewEntry> = new.iter().step_by(7).map(other_code).collect();
+    let right: Vec<NewEntry> = new.iter().step_by(7).cloned().collect();
+    let mut first = new.clone();
+    for (at, wrong) in wrong.iter().enumerate() {
+        first[at * 7] = wrong.clone();
+    }
+    let tiers: [Arc<dyn CacheStore>; 2] =
+        [Arc::new(MemoryStore::new(SIZE_MAX)), Arc::new(disk(dir.path(), SIZE_MAX))];
+    let store = TieredStore::new(tiers.to_vec());
+    assert_eq!(store.publish(&first).stored, 900);
+    let other = disk(dir.path(), SIZE_MAX);
+    assert_eq!(look_up(&other, &first), all_hits(900));
+    assert_eq!(store.publish(&right).conflicts, wrong.len() as u64, "publishing does not do it");
+    assert_eq!(look_up(&other, &first), all_hits(900));
+
+    let replaced = store.replace(&right);
+    assert_eq!((replaced.stored, replaced.conflicts), (right.len() as u64, 0));
+    for tier in &tiers {
+        assert_eq!(look_up(&**tier, &new), all_hits(900));
+    }
+    assert_eq!(look_up(&other, &new), all_hits(900), "a process that has the file open");
+    assert_eq!(other.problems(), [""; 0]);
+    let again = store.replace(&right);
+    assert_eq!((again.stored, again.already_there), (0, right.len() as u64));
+    assert_eq!(other.stats().entries, 900);
+}
+
+#[test]
 fn what_is_not_a_sealed_entry_of_its_key_is_refused() {
     let dir = TempDir::new().unwrap();
     let store = disk(dir.path(), SIZE_MAX);

@@ -46,10 +46,14 @@ pub struct CompileArgs {
     #[command(flatten)]
     pub cache: CacheArgs,
     /// Compile everything, and keep nothing
-    #[arg(long, conflicts_with_all = ["cache_dir", "cache_size", "server", "require_remote"])]
+    #[arg(long, conflicts_with_all = [
+        "cache_dir", "cache_size", "server", "require_remote", "verify_sample", "verify_strict",
+    ])]
     pub no_cache: bool,
     #[command(flatten)]
     pub remote: RemoteArgs,
+    #[command(flatten)]
+    pub sample: SampleArgs,
     #[command(flatten)]
     pub jobs: JobsArgs,
     /// Print the figures of this compile as one JSON object
@@ -114,6 +118,17 @@ pub struct RemoteArgs {
     pub require_remote: bool,
 }
 
+/// Whether code from the cache is held against what the compiler makes.
+#[derive(Debug, clap::Args)]
+pub struct SampleArgs {
+    /// Compile one in N of what is found again, the same ones each time; replace what differs [default: off]
+    #[arg(long, value_name = "1/N")]
+    pub verify_sample: Option<Sampled>,
+    /// Fail, and write nothing, if something differs
+    #[arg(long)]
+    pub verify_strict: bool,
+}
+
 #[derive(Debug, clap::Args)]
 pub struct JobsArgs {
     /// How many threads compile [default: one for each CPU]
@@ -175,6 +190,8 @@ pub struct DoctorArgs {
     #[command(flatten)]
     pub remote: RemoteArgs,
     #[command(flatten)]
+    pub sample: SampleArgs,
+    #[command(flatten)]
     pub jobs: JobsArgs,
     /// Another machine's settings, as `doctor --settings-only` prints it: what differs?
     #[arg(long, value_name = "FILE")]
@@ -220,6 +237,38 @@ impl std::str::FromStr for Sample {
     }
 }
 
+/// One in how many, or none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sampled(Option<Sample>);
+
+impl Sampled {
+    /// One in how many; 0 is none.
+    pub fn one_in(self) -> u64 {
+        self.0.map_or(0, |Sample(count)| count)
+    }
+}
+
+impl std::str::FromStr for Sampled {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if text == "off" {
+            return Ok(Self(None));
+        }
+        let wrong = |_| "a sample is written 1/N, such as 1/100, or off";
+        text.parse().map(|sample| Self(Some(sample))).map_err(wrong)
+    }
+}
+
+impl std::fmt::Display for Sampled {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.0 {
+            None => f.write_str("off"),
+            Some(Sample(count)) => write!(f, "1/{count}"),
+        }
+    }
+}
+
 fn name_and_value(text: &str) -> Result<(String, String), &'static str> {
     match text.split_once('=') {
         Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
@@ -242,6 +291,13 @@ mod tests {
         assert_eq!("1/8".parse(), Ok(Sample(8)));
         for wrong in ["", "8", "1/", "1/0", "2/8", "1/-1"] {
             assert!(wrong.parse::<Sample>().is_err(), "{wrong:?}");
+            assert!(wrong.parse::<Sampled>().is_err(), "{wrong:?}");
+        }
+        for right in ["1/1", "1/8", "off"] {
+            assert_eq!(
+                right.parse::<Sampled>().map(|sampled| sampled.to_string()),
+                Ok(right.into())
+            );
         }
     }
 }

@@ -10,7 +10,8 @@ use crate::output::{Output, is_standard};
 use crate::progress::Progress;
 use crate::rate::Rate;
 use crate::summary::Outcome;
-use crate::{json, settings, summary};
+use crate::{json, quarantine, settings, summary};
+use cache_client::DiskStore;
 use std::time::Instant;
 use wasm_compiler::{CompileError, Report};
 
@@ -24,7 +25,8 @@ pub fn run(args: &CompileArgs, started: Instant) -> Result<Exit, Failure> {
     }
     let choice = config.settings(&args.settings)?;
     let threads = settings::start_threads(config.jobs(&args.jobs)?.map(|jobs| jobs.value))?;
-    let compiler = settings::compiler(&choice)?;
+    let mut compiler = settings::compiler(&choice)?;
+    compiler.set_verify(config.verify_sample(&args.sample)?);
     let no_cache = config.no_cache(args.no_cache, &args.cache, &args.remote)?.value;
     let cache = match no_cache {
         true => Cache::none(),
@@ -42,19 +44,21 @@ pub fn run(args: &CompileArgs, started: Instant) -> Result<Exit, Failure> {
     let mut unfinished = output.begin(&interrupt);
     let compiled =
         compiler.compile_to(&input.wasm, &progress.watch(cache.store()), &mut unfinished);
-    let report = compiled.map_err(|error| match error {
-        CompileError::Write(error) => output.unwritable(&error),
-        error => input.refused(&error),
-    });
     let remote = cache.finish();
     progress.clear();
     cache.warn();
-    let report = report?;
+    // A directory that something is wrong with is left alone.
+    let sound = cache.disk().filter(|disk| disk.problems().is_empty());
+    let report = compiled.map_err(|error| {
+        if let CompileError::Different { differences, .. } = &error {
+            quarantine::keep(differences, sound.map(DiskStore::dir));
+        }
+        refused(&error, &input, &output)
+    })?;
+    quarantine::keep(&report.differences, sound.map(DiskStore::dir));
     cache.demand()?;
     unfinished.finish()?;
 
-    // A directory that something is wrong with is left alone.
-    let sound = cache.disk().filter(|disk| disk.problems().is_empty());
     let rate = sound.map(|disk| Rate::of(disk.dir(), &report.fingerprint));
     let outcome = Outcome {
         input: &input,
@@ -62,7 +66,7 @@ pub fn run(args: &CompileArgs, started: Instant) -> Result<Exit, Failure> {
         report: &report,
         cached: cache.is_some(),
         remote: remote.as_ref(),
-        saved: rate.as_ref().and_then(|rate| rate.estimate(report.hit_code_bytes, threads)),
+        saved: rate.as_ref().and_then(|rate| rate.estimate(spared_bytes(&report), threads)),
         wall: started.elapsed(),
     };
     if args.json {
@@ -76,8 +80,25 @@ pub fn run(args: &CompileArgs, started: Instant) -> Result<Exit, Failure> {
     Ok(Exit::Success)
 }
 
+/// Why there is no artifact.
+fn refused(error: &CompileError, input: &Input, output: &Output) -> Failure {
+    match error {
+        CompileError::Write(error) => output.unwritable(error),
+        CompileError::Different { .. } => Failure::difference(format!(
+            "{error}; nothing was written, because --verify-strict was said; what differs is \
+             replaced in the cache directory; please report it"
+        )),
+        error => input.refused(error),
+    }
+}
+
+/// Machine code that was found, and not compiled all the same.
+fn spared_bytes(report: &Report) -> u64 {
+    report.hit_code_bytes.saturating_sub(report.verified_code_bytes)
+}
+
 /// Keeps what this compile took, as the measure for later ones.
 fn record(rate: &Rate, report: &Report, threads: usize) {
-    let compiled = report.code_bytes.saturating_sub(report.hit_code_bytes);
+    let compiled = report.code_bytes.saturating_sub(spared_bytes(report));
     rate.record(compiled, report.stages.codegen, threads);
 }

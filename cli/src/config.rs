@@ -7,9 +7,11 @@
 mod file;
 mod remote;
 mod source;
+mod verify;
 
 pub use remote::{RemoteChoice, RemoteSources, TokenFrom};
 pub use source::{Chosen, Source};
+pub use verify::SampleSources;
 
 use crate::args::{CacheArgs, JOBS_MAX, JobsArgs, Level, RemoteArgs, SettingArgs};
 use crate::exit::Failure;

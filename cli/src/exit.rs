@@ -20,7 +20,8 @@ pub enum Exit {
     Usage = 2,
     /// A file could not be read or written.
     Files = 3,
-    /// `verify` has found cached code that differs from what is compiled now.
+    /// `verify`, or `compile --verify-strict`, has found cached code that differs
+    /// from what is compiled now.
     Difference = 4,
     /// The server failed, and was required.
     Remote = 5,
@@ -35,18 +36,18 @@ Exit codes:
   1    the input is not valid WebAssembly, or cannot be compiled
   2    wrong flags, settings, environment or configuration file
   3    a file could not be read or written
-  4    verify found cached code that differs from what is compiled now
+  4    verify, or compile --verify-strict, found cached code that differs from what is compiled now
   5    the server failed and --require-remote was said, or stats or doctor could not ask it
   101  a bug in this program
   130  ended by Ctrl-C (SIGINT), SIGTERM or SIGHUP
 
 Environment: STENCIL_CACHE_DIR, STENCIL_CACHE_SIZE, STENCIL_NO_CACHE, STENCIL_SERVER,
 STENCIL_PROJECT, STENCIL_TOKEN or STENCIL_TOKEN_FILE, STENCIL_CA, STENCIL_CERT, STENCIL_KEY,
-STENCIL_REMOTE_BUDGET_MS, STENCIL_REQUIRE_REMOTE, STENCIL_JOBS, STENCIL_TARGET,
-STENCIL_OPT_LEVEL. A flag wins over the environment, and that over config.toml in
+STENCIL_REMOTE_BUDGET_MS, STENCIL_REQUIRE_REMOTE, STENCIL_VERIFY_SAMPLE, STENCIL_VERIFY_STRICT,
+STENCIL_JOBS, STENCIL_TARGET, STENCIL_OPT_LEVEL. A flag wins over the environment, and that over config.toml in
 $XDG_CONFIG_HOME/stencil (or ~/.config/stencil), whose keys are cache-dir, cache-size,
 no-cache, server, project, token-file, ca, cert, key, remote-budget-ms, require-remote,
-jobs, target, opt-level and a table [cranelift], which goes with the file's target.
+verify-sample, verify-strict, jobs, target, opt-level and a table [cranelift], which goes with the file's target.
 `stencil doctor` shows which value counts.";
 
 impl From<Exit> for ExitCode {
@@ -79,6 +80,10 @@ impl Failure {
 
     pub fn remote(sentence: impl Into<String>) -> Self {
         Self { exit: Exit::Remote, sentence: sentence.into() }
+    }
+
+    pub fn difference(sentence: impl Into<String>) -> Self {
+        Self { exit: Exit::Difference, sentence: sentence.into() }
     }
 
     /// A file that could not be read.

@@ -23,6 +23,7 @@ mod rate;
 
 mod compile;
 mod json;
+mod quarantine;
 mod summary;
 
 mod doctor;

@@ -79,6 +79,10 @@ impl CacheStore for Watched<'_> {
         self.store.publish(entries)
     }
 
+    fn replace(&self, entries: &[NewEntry]) -> PublishSummary {
+        self.store.replace(entries)
+    }
+
     fn round_trips(&self) -> u64 {
         self.store.round_trips()
     }

@@ -63,6 +63,9 @@ pub fn closing_line(outcome: &Outcome<'_>) -> String {
     if let Some(saved) = saved.filter(|saved| *saved >= Duration::from_millis(1)) {
         let _ = write!(line, ", about {} saved", seconds(saved));
     }
+    if report.verified > 0 {
+        let _ = write!(line, "; {} verified", count(report.verified));
+    }
     for (reason, misses) in &report.miss_reasons {
         if *reason != stencil::MissReason::Absent {
             let _ = write!(line, "; {} missed: {reason}", count(*misses));

@@ -4,6 +4,7 @@
 pub mod allocations;
 #[cfg(feature = "clif")]
 pub mod clif;
+pub mod forged;
 #[cfg(feature = "wasm")]
 pub mod hosts;
 #[cfg(feature = "wasm")]

@@ -63,6 +63,11 @@ impl CacheStore for MemoryStore {
         keys.iter().map(answer).collect()
     }
 
+    fn replace(&self, new: &[NewEntry]) -> PublishSummary {
+        self.entries().retain(|key, _| new.iter().all(|new| new.key != *key));
+        self.publish(new)
+    }
+
     fn publish(&self, new: &[NewEntry]) -> PublishSummary {
         let mut summary = PublishSummary::default();
         let mut entries = self.entries();

@@ -56,6 +56,8 @@ pub enum MissReason {
     WrongKey,
     /// Sealed, but not an entry that this program can use.
     BadEntry,
+    /// A sound entry of this key that is not what the compiler makes of it.
+    WrongCode,
     /// Over a size limit.
     TooLarge,
     /// The store's files could not be read or written.
@@ -89,6 +91,7 @@ impl MissReason {
             Self::Checksum => "checksum",
             Self::WrongKey => "wrong-key",
             Self::BadEntry => "bad-entry",
+            Self::WrongCode => "wrong-code",
             Self::TooLarge => "too-large",
             Self::Io => "io",
             Self::Corrupt => "corrupt",
@@ -237,6 +240,14 @@ pub trait CacheStore: Send + Sync {
             }
         }
         summary
+    }
+
+    /// Publishes entries for keys under which sound entries with wrong code were
+    /// found, so that those are not given out again. The default leaves it to
+    /// [`publish`](Self::publish). A store that others share may keep what it has;
+    /// it counts a conflict then.
+    fn replace(&self, entries: &[NewEntry]) -> PublishSummary {
+        self.publish(entries)
     }
 
     /// How many times a lookup or publish had to wait for an answer from

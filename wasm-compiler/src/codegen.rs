@@ -9,12 +9,12 @@ mod frame;
 use crate::compiler::Backend;
 use crate::error::CompileError;
 use crate::input::{Input, Types};
-use crate::lookup::{Slot, Slotted};
+use crate::lookup::{Found, Slot, Slotted};
 use crate::pieces;
 pub(crate) use capture::{CaptureError, reloc_of};
 pub(crate) use frame::{CIE_POINTER_AT, FrameTables, PC_BEGIN_AT, PC_BEGIN_END};
 use rayon::prelude::*;
-use stencil::{CacheKey, CompiledStencil, EntryBytes, NewEntry, entry};
+use stencil::{CacheKey, CompiledStencil, EntryBytes, MissReason, NewEntry, entry};
 use wasmparser::FuncToValidate;
 use wasmtime_environ::{CompiledFunctionBody, FuncKey, FunctionBodyData};
 
@@ -23,9 +23,9 @@ const NO_KEY: CacheKey = CacheKey::from_bytes([0; CacheKey::LEN]);
 
 /// A compiled piece: its entry, whether it goes to the cache or not.
 pub(crate) struct Fresh {
-    slot: Slot,
-    key: Option<CacheKey>,
-    bytes: EntryBytes,
+    pub(crate) slot: Slot,
+    pub(crate) key: Option<CacheKey>,
+    pub(crate) bytes: EntryBytes,
 }
 
 /// Compiles pieces. The largest bodies come first, so that no thread is left
@@ -81,10 +81,17 @@ pub(crate) fn open_fresh<'a>(
     Ok(())
 }
 
-/// What there is to publish.
-pub(crate) fn new_entries<'a>(fresh: impl Iterator<Item = &'a Fresh>) -> Vec<NewEntry> {
+/// What there is to publish: what was compiled because it was not found.
+pub(crate) fn new_entries<'a>(
+    fresh: impl Iterator<Item = &'a Fresh>,
+    found: &[Found<'_>],
+) -> Vec<NewEntry> {
+    let is_new = |slot: Slot| match found[slot.index()] {
+        Found::Miss { reason, .. } => reason != MissReason::WrongCode,
+        Found::Hit(..) | Found::Doubted(..) | Found::Uncached => false,
+    };
     let entry = |fresh: &Fresh| Some(NewEntry { key: fresh.key?, bytes: fresh.bytes.clone() });
-    fresh.filter_map(entry).collect()
+    fresh.filter(|fresh| is_new(fresh.slot)).filter_map(entry).collect()
 }
 
 /// Runs Wasmtime's compiler on one piece.

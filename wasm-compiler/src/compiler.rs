@@ -12,6 +12,7 @@ use crate::pieces::Piece;
 use crate::report::Report;
 use crate::settings::{Settings, SettingsError};
 use crate::split;
+use crate::verify::{self, VerifySample};
 use cranelift_codegen::isa::{self, OwnedTargetIsa};
 use cranelift_codegen::settings::{self as flags, Configurable as _};
 use gimli::RunTimeEndian;
@@ -33,6 +34,7 @@ pub struct Compiler {
     fingerprint: Fingerprint,
     /// The builtin trampolines, in the order of their indices.
     builtins: Vec<Piece>,
+    sample: Option<VerifySample>,
 }
 
 /// Wasmtime's compiler for one configuration.
@@ -93,7 +95,15 @@ impl Compiler {
             builtins: builtins.map(|builtin| split::builtin(builtin, &fingerprint)).collect(),
             fingerprint,
             backend: Backend::new(settings)?,
+            sample: None,
         })
+    }
+
+    /// Compiles a share of the hits again from now on, and compares; `None`, as
+    /// at first, none of them. The compile uses its own code for those, and has
+    /// the store [replace](CacheStore::replace) what differs.
+    pub fn set_verify(&mut self, sample: Option<VerifySample>) {
+        self.sample = sample;
     }
 
     /// The settings' fingerprint, a part of every key.
@@ -176,7 +186,8 @@ impl Compiler {
         let replies = lookup::lookup(&slots, store);
         report.round_trips = store.round_trips() - round_trips;
         report.stages.lookup = clock.lap();
-        let found = lookup::open(&slots, &replies, &Linkability::new(backend, &slots));
+        let mut found = lookup::open(&slots, &replies, &Linkability::new(backend, &slots));
+        verify::doubt(self.sample, &slots, &mut found);
         report.stages.finalize = clock.lap();
 
         // codegen, entry
@@ -193,6 +204,16 @@ impl Compiler {
             Err(error) => return self.bypass(input, &pieces, error.reason(), (report, clock), out),
         };
         codegen::open_fresh(&fresh_builtins, &mut stencils)?;
+
+        // verify
+        let compiled = || fresh.iter().chain(&fresh_builtins);
+        let looked_up = (&input, &slots, &*replies);
+        verify::compare(self.sample, looked_up, compiled(), &mut found, &mut report);
+        let corrections = verify::corrections(&report.differences);
+        if self.sample.is_some_and(|sample| sample.is_strict()) && !corrections.is_empty() {
+            store.replace(&corrections);
+            return Err(report.into_error());
+        }
         report.count(slots.pieces.iter().chain(&builtins), &found, &stencils);
         report.stages.codegen = clock.lap();
 
@@ -200,12 +221,12 @@ impl Compiler {
         let symbols = backend.settings.tunables.debug_symbols;
         let linkable = Linkable::finalize(&input, &slots.pieces, &builtins, &stencils, symbols)?;
         report.stages.finalize += clock.lap();
-        let entries = codegen::new_entries(fresh.iter().chain(&fresh_builtins));
+        let entries = codegen::new_entries(compiled(), &found);
         let (written, published) = thread::scope(|scope| {
             // A system that refuses another thread is waited for instead.
-            let publish = || store.publish(&entries);
-            let beside =
-                (!entries.is_empty()).then(|| thread::Builder::new().spawn_scoped(scope, publish));
+            let publish = || publish(store, &entries, &corrections);
+            let any = !entries.is_empty() || !corrections.is_empty();
+            let beside = any.then(|| thread::Builder::new().spawn_scoped(scope, publish));
             let linked = link::link(&linkable, backend).and_then(|linked| {
                 cwasm::assemble(input, backend, linked, linkable.needs_gc_heap())
             });
@@ -252,6 +273,22 @@ impl Compiler {
         report.bytes.wasm = wasm.len() as u64;
         report
     }
+}
+
+/// Nothing is asked of a store that there is nothing for.
+fn publish(
+    store: &dyn CacheStore,
+    entries: &[NewEntry],
+    corrections: &[NewEntry],
+) -> PublishSummary {
+    let mut published = PublishSummary::default();
+    if !entries.is_empty() {
+        published.add(&store.publish(entries));
+    }
+    if !corrections.is_empty() {
+        published.add(&store.replace(corrections));
+    }
+    published
 }
 
 impl Backend {

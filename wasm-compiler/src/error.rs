@@ -1,5 +1,7 @@
 //! Why there is no artifact. A failing cache is never a reason.
 
+use crate::verify::Difference;
+
 /// A compile that failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -29,12 +31,31 @@ pub enum CompileError {
     /// The settings do not make a compiler.
     #[error(transparent)]
     Settings(#[from] crate::settings::SettingsError),
+    /// Of the hits that were compiled again, some hold other code, and
+    /// [`VerifySample::strict`](crate::VerifySample::strict) was said. The store
+    /// was told to replace them.
+    #[error(
+        "{} of {verified} cached functions that were compiled again hold other code, the first \
+         of them {}", differences.len(), names(differences)
+    )]
+    Different {
+        /// How many were compiled again.
+        verified: u64,
+        /// Those that are wrong, at least one.
+        differences: Vec<Difference>,
+    },
     /// The artifact could not be written.
     #[error("cannot write the artifact: {0}")]
     Write(#[source] std::io::Error),
     /// Wasmtime's parts do not fit together as they should.
     #[error("{0}")]
     Wasmtime(String),
+}
+
+/// The first one's function and key.
+fn names(differences: &[Difference]) -> String {
+    let first = differences.first();
+    first.map(|first| format!("{}, key {}", first.symbol, first.key)).unwrap_or_default()
 }
 
 impl CompileError {

@@ -29,6 +29,7 @@ mod pieces;
 mod split;
 
 mod lookup;
+mod verify;
 
 mod bypass;
 mod codegen;
@@ -40,3 +41,4 @@ pub use compiler::{Compiler, NoCache};
 pub use error::CompileError;
 pub use report::Report;
 pub use settings::{OptLevel, Options, Settings, SettingsError};
+pub use verify::{Difference, VerifySample};

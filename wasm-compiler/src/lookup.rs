@@ -16,6 +16,7 @@ use stencil::{
     CacheKey, CacheStore, CompiledStencil, FunctionParameters, Lookup, MissReason, Tier, entry,
     finalize,
 };
+use wasmtime_environ::FuncKey;
 
 /// The index of a slot: a distinct key, or a piece that has none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -109,6 +110,21 @@ impl<'a> Slots<'a> {
         &self.first[slot].parameters
     }
 
+    /// A slot's key, if it has one.
+    pub(crate) fn key(&self, slot: usize) -> Option<&CacheKey> {
+        self.keys.get(self.key_of_slot[slot]? as usize)
+    }
+
+    /// The store's answer for a slot.
+    pub(crate) fn reply<'r>(&self, slot: Slot, replies: &'r [Lookup]) -> Option<&'r Lookup> {
+        replies.get(self.key_of_slot[slot.index()]? as usize)
+    }
+
+    /// Wasmtime's name of a slot's first piece.
+    pub(crate) fn func_key(&self, slot: Slot) -> FuncKey {
+        self.first[slot.index()].func_key
+    }
+
     /// What has to be compiled, but for builtin trampolines.
     pub(crate) fn missing(&self, found: &[Found<'_>]) -> Vec<Slotted<'a>> {
         let first = |slot: usize| Slotted { piece: self.first[slot], slot: Slot(slot as u32) };
@@ -128,6 +144,8 @@ pub(crate) fn missing<'a>(
 pub(crate) enum Found<'a> {
     /// A sound entry, where it was, and its size in bytes.
     Hit(CompiledStencil<'a>, Tier, u64),
+    /// The same, to be compiled again and compared.
+    Doubted(CompiledStencil<'a>, Tier, u64),
     /// None, or none that could be used.
     Miss {
         reason: MissReason,
@@ -186,7 +204,7 @@ pub(crate) fn open<'a>(
 pub(crate) fn stencils<'a>(found: &[Found<'a>]) -> Vec<Option<CompiledStencil<'a>>> {
     let hit = |found: &Found<'a>| match found {
         Found::Hit(stencil, ..) => Some(*stencil),
-        Found::Miss { .. } | Found::Uncached => None,
+        Found::Doubted(..) | Found::Miss { .. } | Found::Uncached => None,
     };
     found.iter().map(hit).collect()
 }

@@ -1,6 +1,8 @@
 //! What a compile did, in numbers; and why, in words.
 
+use crate::error::CompileError;
 use crate::lookup::{Found, Slotted};
+use crate::verify::Difference;
 use std::collections::BTreeMap;
 use std::time::Duration;
 use stencil::{CompiledStencil, MissReason, PublishSummary, Tier};
@@ -41,6 +43,11 @@ pub struct Report {
     pub rejected: u64,
     /// Misses by reason; rejected entries are among them.
     pub miss_reasons: BTreeMap<MissReason, u64>,
+    /// Sound entries that were found and, as a sample, compiled again.
+    pub verified: u64,
+    /// Of those, the ones that hold other code. They are counted as rejected and
+    /// as misses, the others as hits.
+    pub differences: Vec<Difference>,
     /// What became of the new entries.
     pub published: PublishSummary,
     /// Answers that were waited for from another machine.
@@ -51,6 +58,8 @@ pub struct Report {
     pub code_bytes: u64,
     /// See [`code_bytes`](Self::code_bytes).
     pub hit_code_bytes: u64,
+    /// Of the hits' machine code, what was compiled all the same, to verify it.
+    pub verified_code_bytes: u64,
     /// Where the time went.
     pub stages: Stages,
 }
@@ -172,13 +181,20 @@ impl Report {
                     self.hit_code_bytes += code_bytes;
                     self.bytes.fetched += entry_bytes;
                 }
-                // A second piece of the same key is served by the first one.
-                Found::Miss { .. } | Found::Hit(..) => {
+                // A second piece of the same key is served by the first one; and
+                // what is doubted has been compared by now.
+                Found::Miss { .. } | Found::Hit(..) | Found::Doubted(..) => {
                     self.hits.count(Tier::Memory);
                     self.hit_code_bytes += code_bytes;
                 }
             }
         }
+    }
+
+    /// What a strict compile ends with.
+    pub(crate) fn into_error(self) -> CompileError {
+        let Self { verified, differences, .. } = self;
+        CompileError::Different { verified, differences }
     }
 
     pub(crate) fn published_entries(&mut self, published: PublishSummary) {

@@ -2,7 +2,7 @@
 //! the file that it works on goes away or turns out to be damaged.
 
 use super::error::DiskError;
-use super::write::Publisher;
+use super::write::{Present, Publisher};
 use super::{ATTEMPTS_MAX, DiskStore, Opened, read};
 use crate::single;
 use std::borrow::Cow;
@@ -51,7 +51,18 @@ impl CacheStore for DiskStore {
     }
 
     fn publish(&self, entries: &[NewEntry]) -> PublishSummary {
-        let publisher = Publisher { size_max: self.config.size_max, observer: self.observer };
+        self.publish_with(Present::Stays, entries)
+    }
+
+    fn replace(&self, entries: &[NewEntry]) -> PublishSummary {
+        self.publish_with(Present::IsErased, entries)
+    }
+}
+
+impl DiskStore {
+    fn publish_with(&self, present: Present, entries: &[NewEntry]) -> PublishSummary {
+        let (size_max, observer) = (self.config.size_max, self.observer);
+        let publisher = Publisher { size_max, observer, present };
         let mut summary = PublishSummary::default();
         let admitted = publisher.admit(entries, &mut summary);
         let mut left = admitted.as_slice();

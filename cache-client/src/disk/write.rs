@@ -2,16 +2,17 @@
 //!
 //! Invariants:
 //! - an entry is visible when its transaction is committed, and then whole;
-//! - a sound entry is never overwritten, a damaged one always is;
+//! - a sound entry is never overwritten, a damaged one always is; one that was
+//!   found to hold wrong code is damaged first, on purpose;
 //! - only entries whose seal is whole are stored.
 
 use crate::disk::chunk::ChunkBuilder;
 use crate::disk::error::DiskError;
 use crate::disk::evict;
 use crate::disk::generation::{Generation, WriteError};
-use crate::disk::plan;
+use crate::disk::plan::{self, Location, Place};
 use crate::disk::read;
-use rusqlite::{Connection, Transaction, TransactionBehavior};
+use rusqlite::{Connection, MAIN_DB, Transaction, TransactionBehavior};
 use std::time::{SystemTime, UNIX_EPOCH};
 use stencil::{CacheKey, Lookup, MissReason, NewEntry, PublishSummary, entry};
 
@@ -39,11 +40,21 @@ pub enum DiskEvent {
     Committed,
 }
 
+/// What becomes of sound entries with other bytes under the same keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Present {
+    /// They stay, and are counted as conflicts.
+    Stays,
+    /// They are known to be wrong.
+    IsErased,
+}
+
 /// What a publish needs to know besides its entries.
 #[derive(Clone, Copy)]
 pub(crate) struct Publisher {
     pub(crate) size_max: u64,
     pub(crate) observer: fn(DiskEvent),
+    pub(crate) present: Present,
 }
 
 impl Publisher {
@@ -98,6 +109,9 @@ impl Publisher {
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         (self.observer)(DiskEvent::Begun);
         let mut summary = PublishSummary::default();
+        if self.present == Present::IsErased {
+            erase_others(&transaction, batch)?;
+        }
         let new = without_stored(&transaction, batch, &mut summary)?;
         if !new.is_empty() {
             let pages = evict::page_count(&transaction)?;
@@ -153,6 +167,24 @@ fn without_stored<'a>(
         }
     }
     Ok(new)
+}
+
+/// Damages what is stored under the entries' keys with other bytes. The chunk
+/// where it lies goes on listing it, but its seal is broken, so that the index
+/// has the last word (see `read_elsewhere`).
+fn erase_others(transaction: &Transaction<'_>, batch: &[&NewEntry]) -> rusqlite::Result<()> {
+    for entry in batch {
+        let stored = read::lookup_within(transaction, &[entry.key])?;
+        let Some(Lookup::Hit(stored, _)) = stored.first() else { continue };
+        if *stored != entry.bytes
+            && let Place::At(Location { chunk, range, .. }) = plan::place(transaction, &entry.key)?
+        {
+            let mut data =
+                transaction.blob_open(MAIN_DB, c"chunk_data", c"data", chunk.0, false)?;
+            data.write_at(&vec![0; range.len()], range.start as usize)?;
+        }
+    }
+    Ok(())
 }
 
 fn count_stored(stored: &[u8], entry: &NewEntry, summary: &mut PublishSummary) {

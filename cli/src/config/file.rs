@@ -1,6 +1,6 @@
 //! `config.toml` -> its values, or the line that is wrong.
 
-use crate::args::{JOBS_MAX, Level};
+use crate::args::{JOBS_MAX, Level, Sampled};
 use crate::exit::Failure;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -29,6 +29,9 @@ pub struct File {
     pub key: Option<PathBuf>,
     pub remote_budget_ms: Option<u64>,
     pub require_remote: Option<bool>,
+    #[serde(default, deserialize_with = "sampled")]
+    pub verify_sample: Option<Sampled>,
+    pub verify_strict: Option<bool>,
     pub jobs: Option<std::num::NonZeroU16>,
     pub target: Option<String>,
     pub opt_level: Option<FileLevel>,
@@ -131,6 +134,11 @@ fn size<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<ByteSize>, D
     text.parse().map(Some).map_err(serde::de::Error::custom)
 }
 
+fn sampled<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<Sampled>, D::Error> {
+    let text = String::deserialize(from)?;
+    text.parse().map(Some).map_err(serde::de::Error::custom)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -167,6 +175,7 @@ mod tests {
     fn a_wrong_value_is_refused_with_file_and_line() {
         refused("\ncache-size = '10 apples'\n", &["line 2", "a size is"]);
         refused("jobs = 0\n", &["line 1"]);
+        refused("jobs = 1\nverify-sample = '2/3'\n", &["line 2", "1/N"]);
         refused("cache-dir = 'here'\n", &["line 1", "absolute"]);
         refused("jobs = \n", &["line 1"]);
     }

@@ -1,7 +1,7 @@
 //! Every setting -> its value and where it came from, one line each.
 
-use crate::args::{DoctorArgs, Level};
-use crate::config::{Chosen, Config, RemoteSources, Source, TokenFrom};
+use crate::args::{DoctorArgs, Level, Sampled};
+use crate::config::{Chosen, Config, RemoteSources, SampleSources, Source, TokenFrom};
 use crate::exit::Failure;
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -35,6 +35,9 @@ pub(super) fn table(config: &Config, args: &DoctorArgs) -> Result<String, Failur
     let mut rows = Rows::default();
     cache(config, args, &mut rows)?;
     server(config, args, &mut rows)?;
+    let SampleSources { sample, strict } = config.sample_sources(&args.sample)?;
+    rows.chosen("verify-sample", sample.as_ref(), Sampled::to_string, "off");
+    rows.chosen("verify-strict", Some(&strict), bool::to_string, "");
     let jobs = config.jobs(&args.jobs)?;
     rows.chosen("jobs", jobs.as_ref(), usize::to_string, "one for each CPU");
     code(config, args, &mut rows)?;

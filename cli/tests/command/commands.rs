@@ -1,8 +1,7 @@
 //! `stats`, `prune`, `inspect` and `verify` on a cache that a compile has filled.
 
+use crate::planted::{entries, found, plant};
 use crate::sandbox::{Sandbox, ledger};
-use std::fs;
-use stencil::{CacheKey, EntryBytes, StencilBuilder};
 
 fn filled() -> Sandbox {
     let sandbox = Sandbox::new();
@@ -49,22 +48,6 @@ fn inspect_shows_an_artifact() {
     sandbox.run(&["inspect", "abc123"]).refused(2, &["neither a file nor a cache key"]);
 }
 
-/// The entries of a cache, found in its file by their seals.
-fn entries(sandbox: &Sandbox) -> Vec<(CacheKey, EntryBytes)> {
-    let disk = cache_client::DiskStore::open(cache_client::DiskConfig::new(sandbox.cache()));
-    let file = fs::read(disk.stats().file.unwrap()).unwrap();
-    let starts = file.windows(4).enumerate().filter(|(_, window)| window == b"STCL");
-    let keys = starts.filter_map(|(at, _)| {
-        let key: [u8; 32] = file.get(at + 24..at + 56)?.try_into().ok()?;
-        Some(CacheKey::from_bytes(key))
-    });
-    keys.filter_map(|key| match disk.get_one(&key) {
-        stencil::Lookup::Hit(bytes, _) => Some((key, bytes)),
-        stencil::Lookup::Miss(_) => None,
-    })
-    .collect()
-}
-
 #[test]
 fn inspect_shows_an_entry() {
     let sandbox = filled();
@@ -95,35 +78,11 @@ fn verify_finds_sound_code_sound() {
 #[test]
 fn verify_finds_other_code() {
     let sandbox = filled();
-    let disk = cache_client::DiskStore::open(cache_client::DiskConfig::new(sandbox.cache()));
-    let all = entries(&sandbox);
-    let victim = all.iter().find(|(key, bytes)| {
-        stencil::entry::open(key, bytes).is_ok_and(|stencil| stencil.code().len() > 16)
-    });
-    let (key, bytes) = victim.unwrap();
-    let forged = forge(key, bytes);
-    assert_ne!(forged, *bytes);
-    // The store keeps what it has, so it is emptied before.
-    disk.clear().unwrap();
-    let publish = |key: &CacheKey, bytes: &EntryBytes| {
-        use stencil::CacheStore as _;
-        let entry = stencil::NewEntry { key: *key, bytes: bytes.clone() };
-        assert_eq!(disk.publish(&[entry]).stored, 1);
-    };
-    publish(key, &forged);
-    drop(disk);
+    let planted = plant(&sandbox);
+    let key = planted.wrong.key;
     let ran = sandbox.run(&["verify", &ledger()]);
     assert_eq!(ran.code, Some(4), "{} {}", ran.stdout, ran.stderr);
     assert!(ran.stderr.contains(&key.to_string()), "{}", ran.stderr);
     assert!(ran.stdout.contains("1 of them differ"), "{}", ran.stdout);
-}
-
-/// An entry with one byte of code changed, and a seal that is whole.
-fn forge(key: &CacheKey, bytes: &EntryBytes) -> EntryBytes {
-    let stencil = stencil::entry::open(key, bytes).unwrap();
-    let mut code = stencil.code().to_vec();
-    code[0] ^= 0x55;
-    let (callees, sources) = (stencil.callee_count(), stencil.source_count());
-    let forged = StencilBuilder::new(code, stencil.alignment(), callees, sources);
-    stencil::entry::seal(key, &forged).unwrap()
+    assert_eq!(found(&sandbox, &key), planted.wrong.bytes, "verify has written");
 }

@@ -1,5 +1,6 @@
 //! The built `stencil` command, on real files, as a user runs it.
 
+mod planted;
 mod sandbox;
 mod server;
 
@@ -11,3 +12,4 @@ mod damage;
 mod interrupt;
 mod remote;
 mod server_faults;
+mod verify_sample;

@@ -1,14 +1,13 @@
 //! `stencil` with a server: what one machine has compiled the next one does
 //! not, over real sockets, and the report tells it.
 
+use crate::planted;
 use crate::sandbox::{Ran, Sandbox, assert_same, ledger, stock};
 use crate::server::{Running, url};
 use cache_client::remote::{RemoteConfig, RemoteStore, ServerConfig};
-use std::borrow::Cow;
 use std::path::Path;
-use std::sync::Mutex;
 use std::time::Duration;
-use stencil::{CacheKey, CacheStore, NewEntry};
+use stencil::{CacheStore as _, NewEntry};
 use toxic_proxy::{Proxy, Toxics};
 
 /// A machine of its own: an empty cache directory.
@@ -125,34 +124,15 @@ fn a_planted_difference_is_one_conflict_that_everybody_sees() {
 
 /// Publishes a sound entry with other code under a key of the program.
 fn plant(url: &str) {
-    let settings = wasm_compiler::Settings::from_options(&Default::default()).unwrap();
-    let compiler = wasm_compiler::Compiler::new(settings).unwrap();
-    let asked = Asked::default();
-    compiler.compile(&std::fs::read(ledger()).unwrap(), &asked).unwrap();
-    let key = asked.0.into_inner().unwrap()[0];
+    let key = planted::keys()[0];
     let entry = stencil::StencilBuilder::new(vec![0xc3], 1, 7, 7);
     let bytes = stencil::entry::seal(&key, &entry).unwrap();
-    let namespace = proto::Namespace::new("default", compiler.fingerprint()).unwrap();
+    let namespace = proto::Namespace::new("default", planted::compiler().fingerprint()).unwrap();
     let server = ServerConfig::new(url);
     let budget = Duration::from_secs(60);
     let remote = RemoteStore::open(RemoteConfig { server, namespace, budget }).unwrap();
     remote.publish(&[NewEntry { key, bytes }]);
     assert_eq!(remote.flush().published.stored, 1);
-}
-
-/// Has nothing, and keeps what it was asked for.
-#[derive(Default)]
-struct Asked(Mutex<Vec<CacheKey>>);
-
-impl CacheStore for Asked {
-    fn get(&self, key: &[u8]) -> Option<Cow<'_, [u8]>> {
-        self.0.lock().unwrap().push(CacheKey::from_bytes(key.try_into().unwrap()));
-        None
-    }
-
-    fn insert(&self, _: &[u8], _: Vec<u8>) -> bool {
-        false
-    }
 }
 
 #[test]
