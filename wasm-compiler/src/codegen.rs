@@ -86,12 +86,32 @@ pub(crate) fn new_entries<'a>(
     fresh: impl Iterator<Item = &'a Fresh>,
     found: &[Found<'_>],
 ) -> Vec<NewEntry> {
-    let is_new = |slot: Slot| match found[slot.index()] {
-        Found::Miss { reason, .. } => reason != MissReason::WrongCode,
-        Found::Hit(..) | Found::Doubted(..) | Found::Uncached => false,
-    };
+    entries(fresh, |slot| {
+        let found = &found[slot.index()];
+        matches!(found, Found::Miss { reason, .. } if *reason != MissReason::WrongCode)
+            && !is_misfit(found)
+    })
+}
+
+/// What there is to keep in the place of sound entries that do not fit: a store
+/// sees nothing wrong with those, and would keep them for ever.
+pub(crate) fn corrections<'a>(
+    fresh: impl Iterator<Item = &'a Fresh>,
+    found: &[Found<'_>],
+) -> Vec<NewEntry> {
+    entries(fresh, |slot| is_misfit(&found[slot.index()]))
+}
+
+fn is_misfit(found: &Found<'_>) -> bool {
+    matches!(found, Found::Miss { reason: MissReason::BadEntry, rejected: true })
+}
+
+fn entries<'a>(
+    fresh: impl Iterator<Item = &'a Fresh>,
+    is_wanted: impl Fn(Slot) -> bool,
+) -> Vec<NewEntry> {
     let entry = |fresh: &Fresh| Some(NewEntry { key: fresh.key?, bytes: fresh.bytes.clone() });
-    fresh.filter(|fresh| is_new(fresh.slot)).filter_map(entry).collect()
+    fresh.filter(|fresh| is_wanted(fresh.slot)).filter_map(entry).collect()
 }
 
 /// Runs Wasmtime's compiler on one piece.

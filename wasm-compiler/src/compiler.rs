@@ -209,7 +209,7 @@ impl Compiler {
         let compiled = || fresh.iter().chain(&fresh_builtins);
         let looked_up = (&input, &slots, &*replies);
         verify::compare(self.sample, looked_up, compiled(), &mut found, &mut report);
-        let corrections = verify::corrections(&report.differences);
+        let mut corrections = verify::corrections(&report.differences);
         if self.sample.is_some_and(|sample| sample.is_strict()) && !corrections.is_empty() {
             store.replace(&corrections);
             return Err(report.into_error());
@@ -222,6 +222,7 @@ impl Compiler {
         let linkable = Linkable::finalize(&input, &slots.pieces, &builtins, &stencils, symbols)?;
         report.stages.finalize += clock.lap();
         let entries = codegen::new_entries(compiled(), &found);
+        corrections.extend(codegen::corrections(compiled(), &found));
         let (written, published) = thread::scope(|scope| {
             // A system that refuses another thread is waited for instead.
             let publish = || publish(store, &entries, &corrections);

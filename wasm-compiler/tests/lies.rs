@@ -100,3 +100,23 @@ fn callees_beyond_the_parameters_are_not_linked() {
     let relocation = StencilRelocation { offset: 0, kind: X86_CALL, addend: -4, target };
     check("x86_64-unknown-linux-gnu", relocation);
 }
+
+/// A sound entry that does not fit stayed where it was, as a conflict, and was
+/// missed by every compile.
+#[test]
+fn an_entry_that_does_not_fit_is_replaced() {
+    let engine = Engine::default();
+    let compiler = Compiler::for_engine(&engine).expect("artifacts show all settings");
+    let wasm = file("wasm/ledger.wasm");
+    let store = MemoryStore::default();
+    let (expected, cold) = compiler.compile(&wasm, &store).expect("it compiles");
+    let relocation = relocation(X86_CALL, -4, 3);
+    let liar = Liar { store: &MemoryStore::default(), relocation };
+    store.entries().iter_mut().for_each(|(key, bytes)| *bytes = liar.lie(key, bytes));
+    let (found, report) = compiler.compile(&wasm, &store).expect("a lie is a miss");
+    assert_same("misfits", &wasm, &expected, &found);
+    assert_eq!((report.rejected, report.conflicts), (cold.misses, 0));
+    let (found, report) = compiler.compile(&wasm, &store).expect("it compiles");
+    assert_same("replaced", &wasm, &expected, &found);
+    assert_eq!(report.misses, 0, "{:?}", report.miss_reasons);
+}

@@ -9,7 +9,6 @@ use crate::module::{Module, Seen};
 use crate::shim::Place;
 use crate::table::{Row, Trial};
 use crate::tier::{Disk, Remote, Tier as _, chunk, compile_on_disk};
-use cache_client::{DiskConfig, DiskStore};
 use proto::coding::{Coded, Encoder};
 use proto::limits::ENTRY_BYTES_MAX;
 use proto::v1::Coding;
@@ -104,17 +103,12 @@ fn on_disk(module: &Module, disk: &Disk, limit_kib: u64) -> Row {
         let mut place = Place::new(module);
         place.cache = dir.path().to_owned();
         let under = place.run(module, limited(&place, limit_kib));
-        if under.misses > 0 {
-            // A seal that is whole stays: these are a forger's.
-            let store = DiskStore::open(DiskConfig::new(dir.path()));
-            assert_eq!(store.clear(), Ok(()));
-        }
         let compile = || compile_on_disk(module, dir.path());
         let (next, last, faults) = (compile(), compile(), entries.len() as u64);
         let under = Some(under);
         row.add(Trial { what: &what, faults, happened: true, misses_before: 0, under, next, last });
     }
-    row.noted("stays until `stencil prune --all`")
+    row
 }
 
 /// An entry that says that it is larger than any may be, and is.
