@@ -2,10 +2,13 @@
 //! other code.
 
 use crate::sandbox::{Sandbox, ledger};
+use cache_client::remote::{RemoteConfig, RemoteStore, ServerConfig};
 use cache_client::{DiskConfig, DiskStore};
+use proto::Namespace;
 use std::borrow::Cow;
 use std::fs;
 use std::sync::{Mutex, OnceLock};
+use std::time::Duration;
 use stencil::{CacheKey, CacheStore, EntryBytes, Lookup, NewEntry};
 use wasm_compiler::{Compiler, Options, Settings};
 
@@ -22,6 +25,13 @@ pub fn keys() -> &'static [CacheKey] {
 /// A compiler with the command's default settings.
 pub fn compiler() -> Compiler {
     Compiler::new(Settings::from_options(&Options::default()).unwrap()).unwrap()
+}
+
+/// A server's entries for that compiler, without the command.
+pub fn remote(url: &str) -> RemoteStore {
+    let namespace = Namespace::new("default", compiler().fingerprint()).unwrap();
+    let (server, budget) = (ServerConfig::new(url), Duration::from_secs(60));
+    RemoteStore::open(RemoteConfig { server, namespace, budget }).unwrap()
 }
 
 /// Has nothing, and keeps what it was asked for.

@@ -4,10 +4,9 @@
 use crate::planted;
 use crate::sandbox::{Ran, Sandbox, assert_same, ledger, stock};
 use crate::server::{Running, url};
-use cache_client::remote::{RemoteConfig, RemoteStore, ServerConfig};
 use std::path::Path;
 use std::time::Duration;
-use stencil::{CacheStore as _, NewEntry};
+use stencil::{CacheKey, CacheStore as _, Lookup, MissReason, NewEntry, StencilBuilder, Tier};
 use toxic_proxy::{Proxy, Toxics};
 
 /// A machine of its own: an empty cache directory.
@@ -48,6 +47,28 @@ fn what_one_machine_has_compiled_another_one_does_not() {
     assert_eq!(ran.number("hits.remote"), 0, "the server has filled the directory");
     assert_eq!(ran.number("hits.disk"), remote);
     assert_eq!(ran.number("conflicts"), 0);
+}
+
+/// Of every three keys one is there, published in another order than asked for.
+#[test]
+fn each_key_gets_its_own_entry_though_others_are_absent() {
+    let server = Running::start();
+    let remote = planted::remote(&server.url());
+    let entry = |number: u8| {
+        let key = CacheKey::from_bytes([number; 32]);
+        let builder = StencilBuilder::new(vec![number; 99], 1, 0, 0);
+        NewEntry { key, bytes: stencil::entry::seal(&key, &builder).unwrap() }
+    };
+    let all: Vec<NewEntry> = (0..60).map(entry).collect();
+    let there: Vec<NewEntry> = all.iter().step_by(3).rev().cloned().collect();
+    remote.publish(&there);
+    assert_eq!(remote.flush().published.stored, 20);
+    let keys: Vec<CacheKey> = all.iter().map(|entry| entry.key).collect();
+    let expected = all.iter().enumerate().map(|(at, entry)| match at % 3 {
+        0 => Lookup::Hit(entry.bytes.clone(), Tier::Remote),
+        _ => Lookup::Miss(MissReason::Absent),
+    });
+    assert_eq!(remote.lookup(&keys), expected.collect::<Vec<_>>());
 }
 
 #[test]
@@ -125,12 +146,9 @@ fn a_planted_difference_is_one_conflict_that_everybody_sees() {
 /// Publishes a sound entry with other code under a key of the program.
 fn plant(url: &str) {
     let key = planted::keys()[0];
-    let entry = stencil::StencilBuilder::new(vec![0xc3], 1, 7, 7);
+    let entry = StencilBuilder::new(vec![0xc3], 1, 7, 7);
     let bytes = stencil::entry::seal(&key, &entry).unwrap();
-    let namespace = proto::Namespace::new("default", planted::compiler().fingerprint()).unwrap();
-    let server = ServerConfig::new(url);
-    let budget = Duration::from_secs(60);
-    let remote = RemoteStore::open(RemoteConfig { server, namespace, budget }).unwrap();
+    let remote = planted::remote(url);
     remote.publish(&[NewEntry { key, bytes }]);
     assert_eq!(remote.flush().published.stored, 1);
 }

@@ -8,10 +8,8 @@
 use crate::planted::{self, Planted, forge, plant};
 use crate::sandbox::{Ran, Sandbox, assert_same, ledger, ran, stock};
 use crate::server::Running;
-use cache_client::remote::{RemoteConfig, RemoteStore, ServerConfig};
 use std::fs;
 use std::path::Path;
-use std::time::Duration;
 use stencil::CacheStore as _;
 
 const OUT: &str = "o.cwasm";
@@ -158,10 +156,7 @@ fn a_wrong_entry_of_a_server_is_a_conflict_there_and_replaced_here() {
 
 /// Has a server hold a wrong entry before the right one is published.
 fn publish(url: &str, planted: &Planted) {
-    let fingerprint = planted::compiler().fingerprint();
-    let namespace = proto::Namespace::new("default", fingerprint).unwrap();
-    let (server, budget) = (ServerConfig::new(url), Duration::from_secs(60));
-    let remote = RemoteStore::open(RemoteConfig { server, namespace, budget }).unwrap();
+    let remote = planted::remote(url);
     remote.publish(std::slice::from_ref(&planted.wrong));
     assert_eq!(remote.flush().published.stored, 1);
     // All others are there for whoever compiles next.
