@@ -38,7 +38,7 @@ enum Chore {
         /// Run these test targets, such as "stencil/entry wasm-compiler/edits", in this order
         #[arg(long, value_name = "PACKAGE/TARGET ...", default_value = "")]
         tests: String,
-        /// Build the copies here [default: target/mutations]
+        /// Keep the copy and what is built of it here [default: target/mutations]
         #[arg(long, value_name = "DIR")]
         target_dir: Option<PathBuf>,
         /// Do not run the suite on the code as it is first

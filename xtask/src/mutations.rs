@@ -21,7 +21,7 @@ pub struct Options<'a> {
     pub only: &'a str,
     /// `PACKAGE/TARGET`, separated by spaces; the default suite if it is empty.
     pub tests: &'a str,
-    /// Where the copies are built, kept between runs.
+    /// Where the copy is, and where it is built; kept between runs.
     pub target_dir: Option<&'a Path>,
     /// Leaves out the run of the suite on the code as it is.
     pub skip_control: bool,
@@ -43,7 +43,9 @@ pub fn run(options: &Options<'_>) -> Result<()> {
         None => root.join("target/mutations"),
     };
     let copy = Copy::of(&root, target_dir.join("copy"))?;
-    let suite = Suite::new(options.tests, copy.path(), &target_dir)?;
+    // Never where the checkout is built: Cargo gives its packages and the copy's
+    // the same names, and would take faulty code for the checkout's.
+    let suite = Suite::new(options.tests, copy.path(), &target_dir.join("build"))?;
     if !options.skip_control {
         eprintln!("the code as it is");
         if let Outcome::Failed { test, .. } = suite.run()? {
