@@ -94,3 +94,25 @@ fn faults(directory: &Path, only: &str) -> Result<Vec<Fault>> {
     faults.sort_by(|one, other| one.name.cmp(&other.name));
     Ok(faults)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::process::Command;
+
+    /// A patch that fits no more would be noticed by nobody until it is needed.
+    #[test]
+    fn every_fault_fits_the_code() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        let faults = faults(&root.join("xtask/mutations"), "").unwrap();
+        assert!(faults.len() >= 11);
+        for fault in faults {
+            let mut git = Command::new("git");
+            let fits = git.current_dir(&root).args(["apply", "--check"]).arg(&fault.patch);
+            let output = fits.output().unwrap();
+            let why = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert!(output.status.success(), "{}: {why}", fault.name);
+            assert!(!fault.title.is_empty() && !fault.title.starts_with("diff"), "{}", fault.name);
+        }
+    }
+}
