@@ -17,12 +17,20 @@ pub enum Setting {
     Unoptimised,
     /// Without some features, so that it refuses some modules.
     Bare,
+    /// For a target that this machine does not run.
+    OtherTarget,
 }
 
 impl Setting {
     /// All settings.
-    pub const ALL: [Self; 5] =
-        [Self::Default, Self::Proposals, Self::Checked, Self::Unoptimised, Self::Bare];
+    pub const ALL: [Self; 6] = [
+        Self::Default,
+        Self::Proposals,
+        Self::Checked,
+        Self::Unoptimised,
+        Self::Bare,
+        Self::OtherTarget,
+    ];
 
     fn config(self) -> Config {
         let mut config = Config::new();
@@ -44,6 +52,12 @@ impl Setting {
                 config.wasm_tail_call(false).wasm_memory64(false).wasm_relaxed_simd(false);
                 config.wasm_gc(false).wasm_function_references(false).wasm_exceptions(false);
                 config.wasm_multi_memory(false);
+            }
+            Self::OtherTarget => {
+                let arm = cfg!(target_arch = "aarch64");
+                let other =
+                    if arm { "x86_64-unknown-linux-gnu" } else { "aarch64-unknown-linux-gnu" };
+                config.target(other).expect("it is in this build");
             }
         }
         config

@@ -37,6 +37,7 @@ fn setting_of(kind: Kind, choice: u64) -> Setting {
     match (kind, choice % 6) {
         (Kind::Proposals, _) => Setting::Proposals,
         (Kind::Swarm | Kind::Plain, 3) => Setting::Bare,
+        (Kind::Default | Kind::Gc, 3) => Setting::OtherTarget,
         (_, 4) => Setting::Checked,
         (_, 5) => Setting::Unoptimised,
         _ => Setting::Default,
