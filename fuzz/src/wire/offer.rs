@@ -12,7 +12,7 @@ pub const KEYS: usize = 6;
 /// Lengths of code; which code it is is a byte more.
 const CODE_LENS: [usize; 4] = [0, 20, 300, 4_000];
 /// What bombs decode to: zeros.
-const BOMB_BYTES: [usize; 2] = [256 << 10, 16 << 20];
+const BOMB_BYTES: [usize; 2] = [64 << 10, 1 << 20];
 static BOMBS: LazyLock<[Vec<u8>; 2]> =
     LazyLock::new(|| BOMB_BYTES.map(|len| zstd::bulk::compress(&vec![0; len], 1).expect("zeros")));
 /// A frame that decoders skip, with two bytes in it.
@@ -82,7 +82,6 @@ fn coded(key: &CacheKey, entry: &[u8], input: &mut Unstructured<'_>) -> NewEntry
 
 /// Few bytes that decode to many, and say so or not.
 fn bomb(key: &CacheKey, input: &mut Unstructured<'_>) -> NewEntry {
-    // Sixteen megabytes take milliseconds: seldom.
     let which = usize::from(pick(input, 16) == 1);
     let len = BOMB_BYTES[which] as u32;
     NewEntry {
