@@ -72,9 +72,8 @@ fn rows<T: Tier>(module: &Module, tier: &T, at_once: usize) -> Vec<Row> {
 pub fn check(row: &mut Row, state: &dyn State, what: &str, faults: usize) {
     let under = state.compile();
     state.mend();
-    let (next, last) = (state.compile(), state.compile());
     let (faults, happened) = (faults as u64, under.misses == faults as u64);
-    row.add(Trial { what, faults, happened, misses_before: 0, under: Some(under), next, last });
+    row.add(Trial { faults, happened, ..Trial::new(what, under, || state.compile()) });
 }
 
 /// The bytes that say where in the chunk each entry starts: one wrong length moves all entries
@@ -87,10 +86,9 @@ fn directory_damaged(module: &Module, tier: &Disk) -> Row {
         directory[at] ^= 1 << (at % 8);
         let dir = tier.rewritten(&directory, &data);
         let compile = || compile_on_disk(module, dir.path());
-        let (under, next, last) = (compile(), compile(), compile());
-        let (what, happened) = (format!("byte {at}"), under.misses > 0);
-        let under = Some(under);
-        row.add(Trial { what: &what, faults: 1, happened, misses_before: 0, under, next, last });
+        let (what, under) = (format!("byte {at}"), compile());
+        let happened = under.misses > 0;
+        row.add(Trial { happened, ..Trial::new(&what, under, compile) });
     }
     row
 }
@@ -105,10 +103,9 @@ fn chunk_cut(module: &Module, tier: &Disk) -> Row {
         data.resize(len, 0);
         let dir = tier.rewritten(&directory, &data);
         let compile = || compile_on_disk(module, dir.path());
-        let (under, next, last) = (compile(), compile(), compile());
-        let (what, happened) = (format!("{len} bytes"), under.misses > 0);
-        let under = Some(under);
-        row.add(Trial { what: &what, faults: 1, happened, misses_before: 0, under, next, last });
+        let (what, under) = (format!("{len} bytes"), compile());
+        let happened = under.misses > 0;
+        row.add(Trial { happened, ..Trial::new(&what, under, compile) });
     }
     row
 }
@@ -128,19 +125,8 @@ fn wire_damaged(module: &Module, tier: &Remote) -> Row {
             let state = tier.answering(module, [(entry.key, coded)]);
             let (under, what) = (state.compile(), format!("byte {at} of {}", entry.key));
             state.mend();
-            let (next, last) = (state.compile(), state.compile());
-            // zstd's header has bits that mean nothing.
-            let happened = true;
-            let under = Some(under);
-            row.add(Trial {
-                what: &what,
-                faults: 1,
-                happened,
-                misses_before: 0,
-                under,
-                next,
-                last,
-            });
+            // Misses do not tell that it did happen: zstd's header has bits that mean nothing.
+            row.add(Trial::new(&what, under, || state.compile()));
         }
     }
     row

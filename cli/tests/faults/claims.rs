@@ -103,10 +103,8 @@ fn on_disk(module: &Module, disk: &Disk, limit_kib: u64) -> Row {
         let mut place = Place::new(module);
         place.cache = dir.path().to_owned();
         let under = place.run(module, limited(&place, limit_kib));
-        let compile = || compile_on_disk(module, dir.path());
-        let (next, last, faults) = (compile(), compile(), entries.len() as u64);
-        let under = Some(under);
-        row.add(Trial { what: &what, faults, happened: true, misses_before: 0, under, next, last });
+        let trial = Trial::new(&what, under, || compile_on_disk(module, dir.path()));
+        row.add(Trial { faults: entries.len() as u64, ..trial });
     }
     row
 }
@@ -125,10 +123,9 @@ fn larger_than_allowed(module: &Module, disk: &Disk, limit_kib: u64) -> Row {
         let mut place = Place::new(module);
         place.cache = dir.path().to_owned();
         let under = place.run(module, limited(&place, limit_kib));
-        let compile = || compile_on_disk(module, dir.path());
-        let (next, last, what) = (compile(), compile(), format!("{len} bytes"));
-        let (happened, under) = (u64::from(len) > limit_kib << 10, Some(under));
-        row.add(Trial { what: &what, faults: 1, happened, misses_before: 0, under, next, last });
+        let (what, happened) = (format!("{len} bytes"), u64::from(len) > limit_kib << 10);
+        let trial = Trial::new(&what, under, || compile_on_disk(module, dir.path()));
+        row.add(Trial { happened, ..trial });
     }
     row
 }
@@ -146,9 +143,8 @@ fn on_server(module: &Module, remote: &Remote, limit_kib: u64) -> Row {
         let state = remote.holding(module, &entries);
         let under = run_on_server(module, remote, limit_kib);
         state.mend();
-        let (next, last, faults) = (state.compile(), state.compile(), entries.len() as u64);
-        let under = Some(under);
-        row.add(Trial { what: &what, faults, happened: true, misses_before: 0, under, next, last });
+        let trial = Trial::new(&what, under, || state.compile());
+        row.add(Trial { faults: entries.len() as u64, ..trial });
     }
     row
 }
@@ -170,10 +166,9 @@ fn compressed(module: &Module, remote: &Remote, limit_kib: u64) -> Row {
     ];
     for (what, coded) in cases {
         let state = remote.answering(module, [(entry.key, coded)]);
-        let under = Some(run_on_server(module, remote, limit_kib));
+        let under = run_on_server(module, remote, limit_kib);
         state.mend();
-        let (next, last) = (state.compile(), state.compile());
-        row.add(Trial { what, faults: 1, happened: true, misses_before: 0, under, next, last });
+        row.add(Trial::new(what, under, || state.compile()));
     }
     row
 }

@@ -35,11 +35,9 @@ fn wrong(module: &Module, disk: &Disk) -> Row {
         }
         let under = run(&place, module, by, by, 0);
         let happened = last_use(&place.cache).abs_diff(real_now()) > 3600;
-        let compile = || compile_on_disk(module, &place.cache);
-        let (next, last) = (compile(), compile());
-        let misses_before = if warm { 0 } else { under.misses };
-        let (what, under) = (format!("{by} s, warm: {warm}"), Some(under));
-        row.add(Trial { what: &what, faults: 1, happened, misses_before, under, next, last });
+        let what = format!("{by} s, warm: {warm}");
+        let trial = Trial::new(&what, under, || compile_on_disk(module, &place.cache));
+        row.add(Trial { happened, ..trial.warm(warm) });
     }
     row
 }
@@ -64,19 +62,9 @@ fn moved(module: &Module, disk: &Disk) -> Row {
                 disk.copy_to(&place.cache);
             }
             let under = run(&place, module, 0, by, after);
-            let compile = || compile_on_disk(module, &place.cache);
-            let (next, last) = (compile(), compile());
-            let misses_before = if warm { 0 } else { under.misses };
-            let (what, under) = (format!("{by} s after {after} reads"), Some(under));
-            row.add(Trial {
-                what: &what,
-                faults: 1,
-                happened: true,
-                misses_before,
-                under,
-                next,
-                last,
-            });
+            let what = format!("{by} s after {after} reads");
+            let trial = Trial::new(&what, under, || compile_on_disk(module, &place.cache));
+            row.add(trial.warm(warm));
         }
     }
     row

@@ -3,7 +3,7 @@
 //! The command stops at its Nth call below the directory; then the directory goes, and the command
 //! goes on. Call 0 is before it starts, and the last one after its lookup.
 
-use crate::module::{Module, Seen};
+use crate::module::Module;
 use crate::more;
 use crate::shim::Place;
 use crate::table::{Row, Trial};
@@ -56,20 +56,11 @@ fn row(module: &Module, disk: &Disk, deed: Deed, fault: &str) -> Row {
                 },
             };
             deed.undo(&place.cache);
-            let compile = || compile_on_disk(module, &place.cache);
-            let (mut under, mut next, last) = (under, compile(), compile());
-            deed.explain(warm, &mut under, &mut next);
-            let misses_before = if warm { 0 } else { under.misses };
-            let (what, under) = (format!("call {nth}, warm: {warm}"), Some(under));
-            row.add(Trial {
-                what: &what,
-                faults: 1,
-                happened: true,
-                misses_before,
-                under,
-                next,
-                last,
-            });
+            let what = format!("call {nth}, warm: {warm}");
+            let trial = Trial::new(&what, under, || compile_on_disk(module, &place.cache));
+            let mut trial = trial.warm(warm);
+            deed.explain(warm, &mut trial);
+            row.add(trial);
         }
     }
     row
@@ -114,11 +105,14 @@ impl Deed {
     }
 
     /// What was deleted is absent: that is the whole truth, and no silence.
-    fn explain(self, warm: bool, under: &mut Seen, next: &mut Seen) {
+    fn explain(self, warm: bool, Trial { under, next, .. }: &mut Trial<'_>) {
         if matches!(self, Self::Deleted | Self::File | Self::Link) {
             next.count("absent: deleted", next.misses);
         }
-        if self == Self::Deleted && warm {
+        if self == Self::Deleted
+            && warm
+            && let Some(under) = under
+        {
             under.count("absent: deleted", under.misses);
         }
     }

@@ -50,19 +50,9 @@ fn row(module: &Module, disk: &Disk, (fault, calls, what, forever): Kind) -> Row
             if happened(&place.log()) == 0 {
                 break;
             }
-            let compile = || compile_on_disk(module, &place.cache);
-            let (next, last) = (compile(), compile());
-            let misses_before = if warm { 0 } else { under.misses };
-            let (what, under) = (format!("call {nth}, warm: {warm}"), Some(under));
-            row.add(Trial {
-                what: &what,
-                faults: 1,
-                happened: true,
-                misses_before,
-                under,
-                next,
-                last,
-            });
+            let what = format!("call {nth}, warm: {warm}");
+            let trial = Trial::new(&what, under, || compile_on_disk(module, &place.cache));
+            row.add(trial.warm(warm));
         }
     }
     row.if_none("the tier makes no such call")

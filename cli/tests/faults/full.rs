@@ -44,13 +44,12 @@ fn full_disk(module: &Module) -> Row {
         let under = place.run(module, place.command());
         let enough = !under.is_loud();
         assert!(mount(disk, "remount,size=64m"), "it grows");
-        let compile = || compile_on_disk(module, &place.cache);
-        let (next, last, what) = (compile(), compile(), format!("{kib} KiB"));
-        if enough && next.misses == 0 {
+        let what = format!("{kib} KiB");
+        let trial = Trial::new(&what, under, || compile_on_disk(module, &place.cache));
+        if enough && trial.next.misses == 0 {
             break;
         }
-        let (misses_before, under) = (under.misses, Some(under));
-        row.add(Trial { what: &what, faults: 1, happened: true, misses_before, under, next, last });
+        row.add(trial.warm(false));
         assert!(kib < 16 << 10, "it is never enough");
     }
     row
@@ -66,10 +65,9 @@ fn too_large_for_disk(module: &Module) -> Row {
         if under.stored == module.entries.len() as u64 {
             continue;
         }
-        let compile = || compile_on_disk(module, dir.path());
-        let (next, last, what) = (compile(), compile(), format!("{size_max} bytes"));
-        let (misses_before, under) = (under.misses, Some(under));
-        row.add(Trial { what: &what, faults: 1, happened: true, misses_before, under, next, last });
+        let what = format!("{size_max} bytes");
+        let trial = Trial::new(&what, under, || compile_on_disk(module, dir.path()));
+        row.add(trial.warm(false));
     }
     row
 }
@@ -79,11 +77,10 @@ fn too_large_for_memory(module: &Module) -> Row {
     for bytes_max in [0, 100, 200, 300] {
         let under = module.compile(&MemoryStore::new(bytes_max));
         let store = MemoryStore::new(64 << 20);
-        let (next, last) = (module.compile(&store), module.compile(&store));
         let what = format!("{bytes_max} bytes");
         let happened = under.stored < module.entries.len() as u64;
-        let (misses_before, under) = (under.misses, Some(under));
-        row.add(Trial { what: &what, faults: 1, happened, misses_before, under, next, last });
+        let trial = Trial::new(&what, under, || module.compile(&store));
+        row.add(Trial { happened, ..trial.warm(false) });
     }
     row
 }

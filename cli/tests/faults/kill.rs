@@ -21,21 +21,13 @@ pub fn rows(module: &Module) -> Vec<Row> {
                 Ok(stopped) => stopped.kill(),
                 Err(_) => break,
             }
-            let compile = || compile_on_disk(module, &place.cache);
-            let (next, last, what) = (compile(), compile(), format!("call {nth}"));
-            if warm && next.misses > 0 {
-                row.fail(format!("{what}: a compile that was killed took {} entries", next.misses));
+            let what = format!("call {nth}");
+            let trial = Trial::new(&what, None, || compile_on_disk(module, &place.cache));
+            let taken = trial.next.misses;
+            if warm && taken > 0 {
+                row.fail(format!("{what}: a compile that was killed took {taken} entries"));
             }
-            let under = None;
-            row.add(Trial {
-                what: &what,
-                faults: 1,
-                happened: true,
-                misses_before: 0,
-                under,
-                next,
-                last,
-            });
+            row.add(trial);
         }
         row
     };

@@ -112,11 +112,10 @@ fn bytes(module: &Module) -> Row {
         let mut under = compile_on_server(module, &url);
         let quarantined = packs.storage.stats().quarantined - before;
         under.count("quarantined by the server", quarantined);
-        let (next, last) = (compile_on_server(module, &url), compile_on_server(module, &url));
         let (what, faults) = (format!("byte {at}"), places.len() as u64);
         let happened = under.misses == faults && quarantined == faults;
-        let under = Some(under);
-        row.add(Trial { what: &what, faults, happened, misses_before: 0, under, next, last });
+        let trial = Trial::new(&what, under, || compile_on_server(module, &url));
+        row.add(Trial { faults, happened, ..trial });
     }
     row
 }
@@ -137,10 +136,9 @@ fn cut(module: &Module) -> Row {
         let stats = packs.storage.stats();
         under.count("quarantined by the server", stats.quarantined);
         under.count("runs lost, counted by the server", stats.runs_lost);
-        let (next, last) = (compile_on_server(module, &url), compile_on_server(module, &url));
         let (what, happened) = (format!("{to} of {whole} bytes"), under.misses > 0);
-        let under = Some(under);
-        row.add(Trial { what: &what, faults: 1, happened, misses_before: 0, under, next, last });
+        let trial = Trial::new(&what, under, || compile_on_server(module, &url));
+        row.add(Trial { happened, ..trial });
     }
     row
 }

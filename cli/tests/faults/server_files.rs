@@ -54,25 +54,15 @@ fn row(module: &Module, full: &TempDir, (fault, calls, what, forever): Kind) -> 
                 break;
             }
             let server = Running::start_in(dir.path());
-            let compile = || compile_on_server(module, &server.url());
-            let (next, last) = (compile(), compile());
             let what = format!("call {nth}, warm: {warm}");
             let kept = if warm { module.entries.len() as u64 } else { under.stored };
-            if next.misses + kept > module.entries.len() as u64 {
-                row.fail(format!("{what}: {kept} were acknowledged, {} are lost", next.misses));
-            }
-            let misses_before = if warm { 0 } else { under.misses };
+            let trial = Trial::new(&what, under, || compile_on_server(module, &server.url()));
             server.stop();
-            let under = Some(under);
-            row.add(Trial {
-                what: &what,
-                faults: 1,
-                happened: true,
-                misses_before,
-                under,
-                next,
-                last,
-            });
+            let lost = trial.next.misses;
+            if lost + kept > module.entries.len() as u64 {
+                row.fail(format!("{what}: {kept} were acknowledged, {lost} are lost"));
+            }
+            row.add(trial.warm(warm));
         }
     }
     row.if_none("the server makes no such call")

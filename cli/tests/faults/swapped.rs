@@ -71,17 +71,7 @@ fn forged_rows(module: &Module, disk: &Disk) -> Vec<Row> {
         }
         let (what, row) = (format!("{} and {}", one.key, other.key), &mut fits);
         let row = if fitted { row } else { &mut unfit };
-        let (next, last) = (compile(), compile());
-        let under = Some(under);
-        row.add(Trial {
-            what: &what,
-            faults: 1,
-            happened: true,
-            misses_before: 0,
-            under,
-            next,
-            last,
-        });
+        row.add(Trial::new(&what, under, compile));
     }
     vec![unfit, fits]
 }

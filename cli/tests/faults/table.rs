@@ -37,6 +37,22 @@ pub struct Trial<'a> {
     pub last: Seen,
 }
 
+impl<'a> Trial<'a> {
+    /// One fault that did happen, to a cache that had everything, and two compiles after it.
+    pub fn new(what: &'a str, under: impl Into<Option<Seen>>, compile: impl Fn() -> Seen) -> Self {
+        let (next, last) = (compile(), compile());
+        let under = under.into();
+        Self { what, faults: 1, happened: true, misses_before: 0, under, next, last }
+    }
+
+    /// Whether the cache was full. What was missed in an empty one is no loss.
+    pub fn warm(mut self, warm: bool) -> Self {
+        let missed = self.under.as_ref().map_or(0, |under| under.misses);
+        self.misses_before = if warm { 0 } else { missed };
+        self
+    }
+}
+
 impl Row {
     pub fn new(fault: impl Into<String>, tier: &'static str) -> Self {
         Self {
