@@ -5,9 +5,12 @@ use stencil::CacheKey;
 use stencil::entry::{ENTRY_BYTES_MAX, FORMAT_VERSION, HEADER_LEN};
 
 const CHECKSUM_AT: usize = 8;
-const KEY_AT: usize = 24;
-const CODE_LEN_AT: usize = 56;
-const METADATA_LEN_AT: usize = 60;
+/// Where the key starts, 32 bytes: the checksum is of what is from here on.
+pub const KEY_AT: usize = 24;
+/// Where the code's length stands, 4 bytes.
+pub const CODE_LEN_AT: usize = 56;
+/// Where the metadata's length stands, 4 bytes.
+pub const METADATA_LEN_AT: usize = 60;
 
 fn u32_at(entry: &[u8], at: usize) -> u32 {
     let bytes = entry[at..at + 4].try_into().expect("four bytes");

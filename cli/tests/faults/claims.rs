@@ -4,11 +4,12 @@
 //! The limit is the smallest under which the command compiles at all, and a quarter; for a server
 //! also what one message may hold. Whatever believed one of these claims would end the process.
 
-use crate::entries::{CODE_LEN_AT, HEADER_LEN, METADATA_LEN_AT, overwritten};
+use crate::entries::overwritten;
 use crate::module::{Module, Seen};
 use crate::shim::Place;
 use crate::table::{Row, Trial};
 use crate::tier::{Disk, Remote, Tier as _, chunk, compile_on_disk};
+use oracle::seal::{CODE_LEN_AT, METADATA_LEN_AT, metadata_at};
 use proto::coding::{Coded, Encoder};
 use proto::limits::ENTRY_BYTES_MAX;
 use proto::v1::Coding;
@@ -64,7 +65,7 @@ fn claims(entry: &NewEntry) -> Vec<(usize, usize)> {
     let number = |at: usize| u32::from_le_bytes(entry.bytes[at..at + 4].try_into().unwrap());
     // As `Metadata` in `stencil/src/compiled.rs` is written: alignment, a flag, two counts, five
     // tables of a count and bytes, and three more.
-    let mut at = HEADER_LEN + number(CODE_LEN_AT) as usize;
+    let mut at = metadata_at(&entry.bytes);
     places.push((at, 4));
     places.extend([(at + 5, 4), (at + 9, 4)]);
     at += 13;

@@ -1,14 +1,7 @@
 //! A sound entry -> one that is not: damaged, cut, of another key, or with claims that are not so.
 
+use oracle::seal::{CODE_LEN_AT, KEY_AT, renew_checksum};
 use stencil::{EntryBytes, NewEntry};
-use xxhash_rust::xxh3::xxh3_128;
-
-// Where `stencil/src/entry.rs` draws them.
-const CHECKSUM_AT: usize = 8;
-const KEY_AT: usize = 24;
-pub const CODE_LEN_AT: usize = 56;
-pub const METADATA_LEN_AT: usize = 60;
-pub const HEADER_LEN: usize = 64;
 
 /// One byte is another one.
 pub fn damaged(entry: &NewEntry, at: usize, xor: u8) -> NewEntry {
@@ -32,21 +25,17 @@ pub fn replaced(entry: &NewEntry, by: &NewEntry) -> NewEntry {
 /// Another function's entry, sealed for this key as if it were its own.
 pub fn forged(entry: &NewEntry, by: &NewEntry) -> NewEntry {
     let mut bytes = by.bytes.to_vec();
-    bytes[KEY_AT..KEY_AT + 32].copy_from_slice(entry.key.as_bytes());
-    changed(entry, sealed(bytes))
+    bytes[KEY_AT..CODE_LEN_AT].copy_from_slice(entry.key.as_bytes());
+    renew_checksum(&mut bytes);
+    changed(entry, bytes)
 }
 
 /// With other bytes at a place, and a checksum that fits.
 pub fn overwritten(entry: &NewEntry, at: usize, with: &[u8]) -> NewEntry {
     let mut bytes = entry.bytes.to_vec();
     bytes[at..at + with.len()].copy_from_slice(with);
-    changed(entry, sealed(bytes))
-}
-
-fn sealed(mut bytes: Vec<u8>) -> Vec<u8> {
-    let checksum = xxh3_128(&bytes[KEY_AT..]);
-    bytes[CHECKSUM_AT..CHECKSUM_AT + 16].copy_from_slice(&checksum.to_le_bytes());
-    bytes
+    renew_checksum(&mut bytes);
+    changed(entry, bytes)
 }
 
 /// The control of every fault here: it is one.
