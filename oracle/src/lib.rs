@@ -7,6 +7,7 @@ pub mod clif;
 pub mod forged;
 #[cfg(feature = "wasm")]
 pub mod hosts;
+pub mod recorder;
 #[cfg(feature = "wasm")]
 pub mod same;
 pub mod seal;

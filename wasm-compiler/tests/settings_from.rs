@@ -2,14 +2,13 @@
 //! the engine has; and no configuration ever meets another one's entries, though
 //! all of them share one store.
 
+use oracle::recorder::Recorder;
 use oracle::same::{assert_same, stock};
 use oracle::stages::assert_stages;
 use oracle::store::MemoryStore;
 use oracle::testdata::{file, text_files};
-use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Mutex;
-use stencil::{CacheKey, CacheStore, Fingerprint, Lookup, NewEntry, PublishSummary};
+use stencil::{CacheKey, Fingerprint};
 use wasm_compiler::{CompileError, Compiler, NoCache, Settings, SettingsError};
 use wasmtime::{Collector, Config, Engine, OptLevel, RegallocAlgorithm};
 
@@ -91,34 +90,6 @@ fn engine(configure: fn(&mut Config) -> &mut Config) -> Engine {
     Engine::new(&config).expect("the configuration is sound")
 }
 
-/// Remembers which keys were asked for, and whether they were there.
-struct Recorder<'a> {
-    store: &'a MemoryStore,
-    asked: Mutex<Vec<(CacheKey, bool)>>,
-}
-
-impl CacheStore for Recorder<'_> {
-    fn get(&self, key: &[u8]) -> Option<Cow<'_, [u8]>> {
-        self.store.get(key)
-    }
-
-    fn insert(&self, key: &[u8], value: Vec<u8>) -> bool {
-        self.store.insert(key, value)
-    }
-
-    fn lookup(&self, keys: &[CacheKey]) -> Vec<Lookup> {
-        let replies = self.store.lookup(keys);
-        let hits = replies.iter().map(|reply| matches!(reply, Lookup::Hit(..)));
-        let mut asked = self.asked.lock().expect("nothing panics in here");
-        asked.extend(keys.iter().copied().zip(hits));
-        replies
-    }
-
-    fn publish(&self, entries: &[NewEntry]) -> PublishSummary {
-        self.store.publish(entries)
-    }
-}
-
 #[test]
 fn every_configuration_has_its_own_bytes_and_keys() {
     let mut inputs: Vec<(String, Vec<u8>)> = text_files("wat");
@@ -138,7 +109,7 @@ fn every_configuration_has_its_own_bytes_and_keys() {
         let of_engine = Compiler::for_engine(&engine).expect("artifacts show all settings");
         assert_eq!(compiler.fingerprint(), of_engine.fingerprint(), "{name}");
 
-        let recorder = Recorder { store: &store, asked: Mutex::default() };
+        let recorder = Recorder::new(&store);
         for (input, wasm) in &inputs {
             let what = format!("{input}, {name}");
             let Some((expected, _)) = assert_stages(&what, &engine, &compiler, &recorder, wasm)
@@ -152,7 +123,7 @@ fn every_configuration_has_its_own_bytes_and_keys() {
 
         let fingerprint = compiler.fingerprint();
         let known = keys.entry(fingerprint).or_default();
-        for (key, hit) in recorder.asked.into_inner().expect("nothing panicked in there") {
+        for (key, hit) in recorder.asked() {
             assert!(!hit || known.contains(&key), "{name}: hit an entry of another fingerprint");
             known.insert(key);
         }

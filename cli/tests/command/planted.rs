@@ -4,21 +4,21 @@
 use crate::sandbox::{Sandbox, ledger};
 use cache_client::remote::{RemoteConfig, RemoteStore, ServerConfig};
 use cache_client::{DiskConfig, DiskStore};
+use oracle::recorder::Recorder;
 use proto::Namespace;
-use std::borrow::Cow;
 use std::fs;
-use std::sync::{Mutex, OnceLock};
+use std::sync::OnceLock;
 use std::time::Duration;
-use stencil::{CacheKey, CacheStore, EntryBytes, Lookup, NewEntry};
-use wasm_compiler::{Compiler, Options, Settings};
+use stencil::{CacheKey, CacheStore as _, EntryBytes, Lookup, NewEntry};
+use wasm_compiler::{Compiler, NoCache, Options, Settings};
 
 /// The keys that a compile of the program asks for, in its order.
 pub fn keys() -> &'static [CacheKey] {
     static KEYS: OnceLock<Vec<CacheKey>> = OnceLock::new();
     KEYS.get_or_init(|| {
-        let asked = Asked::default();
-        compiler().compile(&fs::read(ledger()).unwrap(), &asked).unwrap();
-        asked.0.into_inner().unwrap()
+        let recorder = Recorder::new(&NoCache);
+        compiler().compile(&fs::read(ledger()).unwrap(), &recorder).unwrap();
+        recorder.keys()
     })
 }
 
@@ -32,21 +32,6 @@ pub fn remote(url: &str) -> RemoteStore {
     let namespace = Namespace::new("default", compiler().fingerprint()).unwrap();
     let (server, budget) = (ServerConfig::new(url), Duration::from_secs(60));
     RemoteStore::open(RemoteConfig { server, namespace, budget }).unwrap()
-}
-
-/// Has nothing, and keeps what it was asked for.
-#[derive(Default)]
-struct Asked(Mutex<Vec<CacheKey>>);
-
-impl CacheStore for Asked {
-    fn get(&self, key: &[u8]) -> Option<Cow<'_, [u8]>> {
-        self.0.lock().unwrap().push(CacheKey::from_bytes(key.try_into().unwrap()));
-        None
-    }
-
-    fn insert(&self, _: &[u8], _: Vec<u8>) -> bool {
-        false
-    }
 }
 
 /// The program's entries in a cache.

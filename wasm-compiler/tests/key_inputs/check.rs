@@ -1,13 +1,11 @@
 //! The checks: what one of two inputs leaves in the cache, and what the other
 //! one finds there.
 
+use oracle::recorder::Recorder;
 use oracle::same::{assert_same, stock};
 use oracle::store::MemoryStore;
-use std::borrow::Cow;
-use std::sync::{LazyLock, Mutex};
-use stencil::{
-    CacheKey, CacheStore, CompiledStencil, EntryBytes, Lookup, NewEntry, PublishSummary, entry,
-};
+use std::sync::LazyLock;
+use stencil::{CacheKey, CompiledStencil, EntryBytes, entry};
 use wasm_compiler::{Compiler, Report};
 use wasmtime::{Config, Engine};
 
@@ -30,12 +28,12 @@ impl Setup {
     /// Compiles on a store, and holds the artifact against Wasmtime's.
     pub fn compile(&self, what: &str, wasm: &[u8], store: &MemoryStore) -> Compiled {
         let expected = stock(&self.engine, wasm).expect("Wasmtime takes it");
-        let recorder = Recorder { store, asked: Mutex::default() };
+        let recorder = Recorder::new(store);
         let (artifact, report) = self.compiler.compile(wasm, &recorder).expect("it compiles");
         assert_same(what, wasm, &expected, &artifact);
         assert_eq!((report.rejected, report.bypassed), (0, 0), "{what}");
         store.assert_no_conflicts();
-        Compiled { keys: recorder.asked.into_inner().expect("no panic in there"), artifact, report }
+        Compiled { keys: recorder.keys(), artifact, report }
     }
 }
 
@@ -57,31 +55,6 @@ pub struct Compiled {
     pub keys: Vec<CacheKey>,
     pub artifact: Vec<u8>,
     pub report: Report,
-}
-
-/// Remembers the keys that were asked for.
-struct Recorder<'a> {
-    store: &'a MemoryStore,
-    asked: Mutex<Vec<CacheKey>>,
-}
-
-impl CacheStore for Recorder<'_> {
-    fn get(&self, key: &[u8]) -> Option<Cow<'_, [u8]>> {
-        self.store.get(key)
-    }
-
-    fn insert(&self, key: &[u8], value: Vec<u8>) -> bool {
-        self.store.insert(key, value)
-    }
-
-    fn lookup(&self, keys: &[CacheKey]) -> Vec<Lookup> {
-        self.asked.lock().expect("nothing panics in here").extend_from_slice(keys);
-        self.store.lookup(keys)
-    }
-
-    fn publish(&self, entries: &[NewEntry]) -> PublishSummary {
-        self.store.publish(entries)
-    }
 }
 
 /// The text or the bytes of a module or component.
