@@ -7,6 +7,24 @@ use stencil::CacheStore;
 use wasm_compiler::{Compiler, NoCache, Report};
 use wasmtime::Engine;
 
+/// Wasmtime's artifact, or `None` if it refuses the input and so does the compiler on this store.
+fn judged(
+    what: &str,
+    engine: &Engine,
+    compiler: &Compiler,
+    store: &dyn CacheStore,
+    wasm: &[u8],
+) -> Option<Vec<u8>> {
+    match stock(engine, wasm) {
+        Ok(expected) => Some(expected),
+        Err(refusal) => {
+            let ours = compiler.compile(wasm, store);
+            assert!(ours.is_err(), "{what}: only Wasmtime refuses it: {refusal:#}");
+            None
+        }
+    }
+}
+
 /// Compiles without a cache, on a store, and on the store again. Returns
 /// Wasmtime's artifact and the second compile's report, or `None` if Wasmtime
 /// refuses the input and so does the compiler.
@@ -17,14 +35,7 @@ pub fn assert_stages(
     store: &dyn CacheStore,
     wasm: &[u8],
 ) -> Option<(Vec<u8>, Report)> {
-    let expected = match stock(engine, wasm) {
-        Ok(expected) => expected,
-        Err(refusal) => {
-            let ours = compiler.compile(wasm, &NoCache);
-            assert!(ours.is_err(), "{what}: only Wasmtime refuses it: {refusal:#}");
-            return None;
-        }
-    };
+    let expected = judged(what, engine, compiler, &NoCache, wasm)?;
     let compile = |stage: &str, store: &dyn CacheStore| {
         let (artifact, report) = compiler
             .compile(wasm, store)
@@ -71,14 +82,7 @@ pub fn assert_warmed_by(
 ) -> Option<Warmed> {
     let store = MemoryStore::default();
     let filled = compiler.compile(other, &store);
-    let expected = match stock(engine, wasm) {
-        Ok(expected) => expected,
-        Err(refusal) => {
-            let ours = compiler.compile(wasm, &store);
-            assert!(ours.is_err(), "{what}: only Wasmtime refuses it: {refusal:#}");
-            return None;
-        }
-    };
+    let expected = judged(what, engine, compiler, &store, wasm)?;
     filled.ok()?;
     let (artifact, report) = compiler
         .compile(wasm, &store)
