@@ -1,7 +1,8 @@
 //! Directories of tests -> one case a file: which proposal it is of, and what it needs.
 
 use crate::features::Features;
-use crate::files::{package, wast_files};
+use crate::files::wast_files;
+use oracle::packages::package;
 use std::path::{Path, PathBuf};
 
 /// One `.wast` file.

@@ -7,6 +7,8 @@ pub mod clif;
 pub mod forged;
 #[cfg(feature = "wasm")]
 pub mod hosts;
+#[cfg(feature = "wasm")]
+pub mod packages;
 pub mod recorder;
 #[cfg(feature = "wasm")]
 pub mod same;

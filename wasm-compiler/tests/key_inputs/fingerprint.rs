@@ -2,12 +2,12 @@
 //! comes from Wasmtime and Cranelift themselves, so that a new setting is covered,
 //! or makes a test fail that says that it does not know how to change it.
 
-use crate::sources::sources;
 use cranelift_codegen::{isa, settings};
 use object::write::Object;
 use object::{
     Architecture, BinaryFormat, Endianness, Object as _, ObjectSection as _, SectionKind,
 };
+use oracle::packages::package;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -272,7 +272,7 @@ fn optimisation_levels() {
 /// The settings of Wasmtime's compiler that are no flags of Cranelift's, as its
 /// source names them.
 fn literals() -> Vec<String> {
-    let path = sources()["wasmtime-internal-cranelift"].join("builder.rs");
+    let path = package("wasmtime-internal-cranelift").join("src/builder.rs");
     let source = fs::read_to_string(path).expect("the source is there");
     let arms = source.lines().filter_map(|line| line.trim().strip_suffix("\" => {"));
     let names = arms.filter_map(|arm| arm.strip_prefix('"'));

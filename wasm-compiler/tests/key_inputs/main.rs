@@ -6,9 +6,6 @@
 //! compiled on it, and both have to be Wasmtime's to the byte. That finds a key
 //! that holds too little whatever keys are made of.
 
-#[path = "../common/sources.rs"]
-mod sources;
-
 mod check;
 mod document;
 
