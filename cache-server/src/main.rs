@@ -37,7 +37,7 @@ fn run(args: Args) -> Result<(), Failure> {
     raise_open_files();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure::usage(format!("no threads: {error}")))?;
-    runtime.block_on(async {
+    let ended = runtime.block_on(async {
         let mut signals = Signals::listen()?;
         let server = Server::bind(config).await?;
         let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
@@ -48,7 +48,10 @@ fn run(args: Args) -> Result<(), Failure> {
             std::process::exit(Exit::Interrupted as i32);
         });
         server.serve(async { stopped.await.unwrap_or_default() }).await
-    })
+    });
+    // Nothing is left to do, and a storage that does not close is not waited for.
+    runtime.shutdown_background();
+    ended
 }
 
 /// Every pack and every connection is an open file, and 1024 of them are soon

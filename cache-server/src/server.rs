@@ -31,6 +31,9 @@ const PING_ANSWER: Duration = Duration::from_secs(10);
 const HEADERS_BYTES_MAX: u32 = 16 << 10;
 /// How long connections may take to close once they have been cut.
 const CUT: Duration = Duration::from_secs(2);
+/// How long the storage may take to close. After a write that failed in one of its own
+/// threads, sled waits for that write for ever (`pagecache/iobuf.rs`, `make_stable_inner`).
+const CLOSE: Duration = Duration::from_secs(10);
 
 type Service = Guarded<CacheServer<CacheService>, Calls>;
 
@@ -144,12 +147,20 @@ impl Server {
             metrics.abort();
         }
         let storage = Arc::clone(&shared.storage);
-        match spawn_blocking(move || storage.close()).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => {
+        let closed = spawn_blocking(move || storage.close());
+        match timeout(CLOSE, closed).await {
+            Ok(Ok(Ok(()))) => {}
+            Ok(Ok(Err(error))) => {
                 return Err(Failure::files(format!("the storage could not be closed: {error}")));
             }
-            Err(_) => return Err(Failure::files("the storage could not be closed")),
+            Ok(Err(_)) => return Err(Failure::files("the storage could not be closed")),
+            Err(_) => {
+                let seconds = CLOSE.as_secs();
+                return Err(Failure::files(format!(
+                    "the storage did not close within {seconds} s, as after a write that failed; \
+                     what was acknowledged is kept"
+                )));
+            }
         }
         tracing::info!("stopped");
         Ok(())

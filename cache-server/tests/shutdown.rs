@@ -3,7 +3,14 @@
 
 mod support;
 
+use cache_server::storage::{
+    LookupCounts, Next, Published, Storage, StorageError, StorageStats, StoredEntry,
+};
+use cache_server::{Config, Server};
+use proto::{Coded, Namespace};
 use rustix::process::Signal;
+use std::sync::{Arc, Mutex};
+use stencil::CacheKey;
 use support::binary::Process;
 use support::*;
 use tokio::sync::mpsc;
@@ -80,4 +87,54 @@ async fn a_second_signal_ends_the_server_at_once() {
     let (status, _) = process.wait();
     assert_eq!(status.code(), Some(130));
     assert!(open.summary.await.unwrap().is_err());
+}
+
+/// A storage that ends its closing when it is let go.
+struct Stuck(Mutex<std::sync::mpsc::Receiver<()>>);
+
+impl Storage for Stuck {
+    fn lookup(
+        &self,
+        _: &Namespace,
+        _: &[CacheKey],
+        _: &mut dyn FnMut(u32, Coded) -> Next,
+    ) -> LookupCounts {
+        LookupCounts::default()
+    }
+
+    fn find_missing(&self, _: &Namespace, keys: &[CacheKey]) -> Vec<u32> {
+        (0..keys.len() as u32).collect()
+    }
+
+    fn publish(
+        &self,
+        _: &Namespace,
+        _: Vec<StoredEntry>,
+        _: bool,
+    ) -> Result<Published, StorageError> {
+        Ok(Published::default())
+    }
+
+    fn stats(&self) -> StorageStats {
+        StorageStats::default()
+    }
+
+    fn close(&self) -> Result<(), StorageError> {
+        self.0.lock().unwrap().recv().ok();
+        Ok(())
+    }
+}
+
+/// After a write that had failed in one of sled's own threads, its flush waited for ever, and
+/// the server with it: found by the fault harness, once in some ten runs of it.
+#[tokio::test]
+async fn a_storage_that_does_not_close_is_not_waited_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let (let_go, held) = std::sync::mpsc::channel();
+    let config = Config::local(dir.path().join("data"));
+    let storage = Arc::new(Stuck(Mutex::new(held)));
+    let server = Server::bind_with(config, storage).await.unwrap();
+    let failure = server.serve(async {}).await.unwrap_err();
+    assert!(failure.to_string().contains("did not close within"), "{failure}");
+    drop(let_go);
 }
