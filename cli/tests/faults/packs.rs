@@ -8,11 +8,13 @@ use crate::more;
 use crate::server::Running;
 use crate::table::{Row, Trial};
 use crate::tier::{compile_on_server, start_with};
-use cache_server::storage::{PackStorage, Storage as _, StorageConfig};
+use cache_server::storage::{OpenError, PackStorage, Storage as _, StorageConfig};
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
 use stencil::CacheKey;
 use tempfile::TempDir;
 
@@ -32,6 +34,21 @@ struct Packs {
     server: Running,
 }
 
+/// How long a directory may be in use that was just closed.
+const IN_USE_MAX: Duration = Duration::from_secs(10);
+
+/// Opens what was just closed. Another thread's child has a copy of the lock between its `fork` and
+/// its `exec`.
+fn opened(config: StorageConfig) -> PackStorage {
+    let start = Instant::now();
+    loop {
+        match PackStorage::open(config.clone()) {
+            Err(OpenError::InUse { .. }) if start.elapsed() < IN_USE_MAX => thread::yield_now(),
+            opened => return opened.unwrap(),
+        }
+    }
+}
+
 impl Packs {
     fn start(dir: TempDir) -> Self {
         let config = StorageConfig {
@@ -40,7 +57,7 @@ impl Packs {
             entries_max: 10_000,
             ..StorageConfig::new(dir.path().join("data"))
         };
-        let storage = Arc::new(PackStorage::open(config).unwrap());
+        let storage = Arc::new(opened(config));
         let server = start_with(storage.clone());
         Self { dir, storage, server }
     }
