@@ -107,6 +107,12 @@ pub fn unsealed(stencil: &CompiledStencil<'_>) -> StencilBuilder {
         stencil.source_count(),
     );
     builder.needs_gc_heap(stencil.needs_gc_heap());
+    builder.layout_count(stencil.layout_count());
+    for field in stencil.fields() {
+        let held = &stencil.code()[field.offset as usize..][..field.kind.width() as usize];
+        let addend = held.iter().rev().fold(0, |addend, byte| addend << 8 | u32::from(*byte));
+        builder.field(field, addend);
+    }
     stencil.relocations().for_each(|relocation| builder.relocation(relocation));
     stencil.traps().for_each(|trap| builder.trap(trap));
     stencil.sources().for_each(|source| builder.source(source));

@@ -56,11 +56,21 @@ fn cached(args: &InspectArgs, key: &CacheKey) -> Result<String, Failure> {
     Ok(text)
 }
 
+/// What finalizing fills in.
+fn layout(stencil: &CompiledStencil<'_>) -> String {
+    if stencil.is_marker() {
+        return "in the key: the code is in other entries, one for each layout".to_owned();
+    }
+    let (numbers, fields) = (stencil.layout_count().into(), stencil.field_count().into());
+    format!("{} numbers, in {} fields of the code", count(numbers), count(fields))
+}
+
 fn describe(text: &mut String, stencil: &CompiledStencil<'_>) {
     let code =
         format!("{} bytes, aligned to {}", count(stencil.code().len() as u64), stencil.alignment());
     row(text, "code", code);
     row(text, "callees", count(stencil.callee_count().into()));
+    row(text, "layout", layout(stencil));
     row(text, "source locations", count(stencil.source_count().into()));
     row(text, "source map", format_args!("{} ranges", count(stencil.mapped_count().into())));
     row(text, "traps", count(stencil.trap_count().into()));

@@ -22,6 +22,7 @@ pub fn other_code<'a>(
     let other = others.into_iter().map(code).find(|code| *code != stencil.code());
     let code = other.expect("they are not all the same").to_vec();
     let (callees, sources) = (stencil.callee_count(), stencil.source_count());
-    let forged = StencilBuilder::new(code, stencil.alignment(), callees, sources);
+    let mut forged = StencilBuilder::new(code, stencil.alignment(), callees, sources);
+    forged.layout_count(stencil.layout_count());
     entry::seal(key, &forged).expect("it is small")
 }

@@ -7,8 +7,8 @@
 //! distances from the one before.
 //!
 //! Invariants:
-//! - a `CompiledStencil` exists only with relocations that [`crate::entry::open`]
-//!   has walked from end to end;
+//! - a `CompiledStencil` exists only with relocations and fields that
+//!   [`crate::entry::open`] has walked from end to end;
 //! - the other tables are walked by whoever uses their numbers as places
 //!   ([`CompiledStencil::tables_are_sound`]): damage does not pass the checksum,
 //!   and a forger can seal well-formed lies as well. No iterator panics or
@@ -19,7 +19,7 @@ mod debug;
 mod rows;
 
 use crate::packed::unzigzag;
-use crate::parameters::{CalleeIndex, ExternalName, SourceOrdinal};
+use crate::parameters::{CalleeIndex, ExternalName, LayoutIndex, SourceOrdinal};
 use bincode::{BorrowDecode, Encode};
 pub use builder::StencilBuilder;
 pub use debug::{
@@ -27,9 +27,10 @@ pub use debug::{
     StencilPatchableCall, StencilValueLabel, StencilValueRange,
 };
 use rows::{
-    take_call_site, take_handler, take_relocation, take_slot, take_source, take_stack_map,
-    take_trap,
+    take_call_site, take_field, take_handler, take_relocation, take_slot, take_source,
+    take_stack_map, take_trap,
 };
+use std::cell::Cell;
 
 /// Whom a relocation of a stencil refers to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,6 +60,46 @@ pub struct StencilRelocation {
     pub addend: i64,
     /// Who is named.
     pub target: RelocationTarget,
+}
+
+/// How a field of the code holds a number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum FieldKind {
+    /// One byte, for numbers below 128.
+    Byte,
+    /// Four bytes, little-endian, for numbers below 2^31.
+    Word,
+}
+
+impl FieldKind {
+    /// The field's size in bytes.
+    pub const fn width(self) -> u32 {
+        match self {
+            Self::Byte => 1,
+            Self::Word => 4,
+        }
+    }
+
+    /// The numbers that the field can hold are those below this.
+    pub const fn limit(self) -> u32 {
+        match self {
+            Self::Byte => 1 << 7,
+            Self::Word => 1 << 31,
+        }
+    }
+}
+
+/// A field of the code that holds one of the layout's numbers, plus what the entry
+/// has in its place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StencilField {
+    /// Byte offset in the code.
+    pub offset: u32,
+    /// How it is held.
+    pub kind: FieldKind,
+    /// Which number.
+    pub layout: LayoutIndex,
 }
 
 /// An instruction that may trap.
@@ -105,7 +146,7 @@ pub enum StencilHandler {
 
 impl StencilHandler {
     /// Where the handler's code starts; none for a context.
-    pub(crate) fn offset(self) -> Option<u32> {
+    pub fn offset(self) -> Option<u32> {
         match self {
             Self::Tag { offset, .. } | Self::Default { offset } => Some(offset),
             Self::Context(_) | Self::ContextInRegister(_) => None,
@@ -191,7 +232,10 @@ pub(crate) struct Metadata<'a> {
     pub(crate) needs_gc_heap: bool,
     pub(crate) callee_count: u32,
     pub(crate) source_count: u32,
+    /// How many numbers of the layout the parameters must have.
+    pub(crate) layout_count: u32,
     pub(crate) relocations: Table<'a>,
+    pub(crate) fields: Table<'a>,
     pub(crate) traps: Table<'a>,
     pub(crate) sources: Table<'a>,
     pub(crate) call_sites: Table<'a>,
@@ -200,6 +244,8 @@ pub(crate) struct Metadata<'a> {
     pub(crate) unwind: &'a [u8],
     /// How many stack slots the parameters must have.
     pub(crate) slot_count: u32,
+    /// See [`CompiledStencil::is_marker`].
+    pub(crate) marker: bool,
     /// The tables of [`debug`], which are read when they are asked for: only functions of
     /// Cranelift's other front ends have any.
     pub(crate) debug: &'a [u8],
@@ -243,6 +289,23 @@ impl<'a> CompiledStencil<'a> {
     /// How many source locations the parameters must have.
     pub fn source_count(&self) -> u32 {
         self.metadata.source_count
+    }
+
+    /// How many numbers of the layout the parameters must have.
+    pub fn layout_count(&self) -> u32 {
+        self.metadata.layout_count
+    }
+
+    /// The fields that hold numbers of the layout, in ascending order of offset,
+    /// none overlapping another.
+    pub fn fields(&self) -> impl Iterator<Item = StencilField> + use<'a> {
+        let mut offset = 0;
+        self.metadata.fields.rows(move |bytes| take_field(bytes, &mut offset))
+    }
+
+    /// How many fields there are.
+    pub fn field_count(&self) -> u32 {
+        self.metadata.fields.count
     }
 
     /// The relocations, in ascending order of offset.
@@ -300,6 +363,13 @@ impl<'a> CompiledStencil<'a> {
         self.metadata.slot_count
     }
 
+    /// Whether this is no code, but a note: the stencil's code knows the layout in
+    /// a way that is not understood, and is kept for each layout by itself, under
+    /// [`CacheKey::with_layout`](crate::CacheKey::with_layout).
+    pub fn is_marker(&self) -> bool {
+        self.metadata.marker
+    }
+
     /// Whether the entry has tables for debuggers and instrumentation, sound or
     /// not, as those of Cranelift's other front ends have.
     #[cfg(feature = "codegen")]
@@ -314,10 +384,13 @@ impl<'a> CompiledStencil<'a> {
         StencilDebug::read(self.metadata.debug, self.code.len())
     }
 
-    /// What an entry's bytes say, if its relocations, without which no code can
-    /// be placed, are what [`StencilBuilder`] writes.
+    /// What an entry's bytes say, if its relocations and fields, without which no
+    /// code can be placed, are what [`StencilBuilder`] writes.
     pub(crate) fn read(code: &'a [u8], metadata: Metadata<'a>) -> Option<Self> {
         let code_len = u32::try_from(code.len()).ok()?;
+        if metadata.marker && !code.is_empty() {
+            return None;
+        }
         if !metadata.alignment.is_power_of_two() || metadata.alignment > 1 << 16 {
             return None;
         }
@@ -331,6 +404,15 @@ impl<'a> CompiledStencil<'a> {
         };
         let mut offset = 0;
         metadata.relocations.all(|bytes| take_relocation(bytes, &mut offset), fits)?;
+        let mut offset = 0;
+        let end = Cell::new(0);
+        let fits = |field: StencilField| {
+            let LayoutIndex(layout) = field.layout;
+            let follows = field.offset >= end.get();
+            end.set(field.offset.saturating_add(field.kind.width()));
+            follows && layout < metadata.layout_count && end.get() <= code_len
+        };
+        metadata.fields.all(|bytes| take_field(bytes, &mut offset), fits)?;
         match metadata.unwind_kind {
             UNWIND_NONE if metadata.unwind.is_empty() => {}
             UNWIND_SYSTEMV if metadata.unwind.len() >= 16 => {}

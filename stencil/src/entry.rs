@@ -32,7 +32,7 @@ pub type EntryBytes = Bytes;
 
 /// The version of everything in this file, of [`crate::compiled`]'s tables and
 /// of the stencils' encoding. It is part of the fingerprint.
-pub const FORMAT_VERSION: u16 = 2;
+pub const FORMAT_VERSION: u16 = 3;
 
 const MAGIC: [u8; 4] = *b"STCL";
 const FORMAT_AT: usize = 4;
@@ -250,6 +250,14 @@ pub fn open<'a>(key: &CacheKey, bytes: &'a [u8]) -> Result<CompiledStencil<'a>, 
         return Err(malformed());
     }
     CompiledStencil::read(parts.code, metadata).ok_or_else(malformed)
+}
+
+/// Whether bytes are the sound entry of a key, and a marker
+/// ([`CompiledStencil::is_marker`]).
+pub fn is_marker(key: &CacheKey, bytes: &[u8]) -> bool {
+    // Most are not, and say so in their header.
+    let no_code = bytes.get(CODE_LEN_AT..METADATA_LEN_AT) == Some(&[0; 4]);
+    no_code && open(key, bytes).is_ok_and(|stencil| stencil.is_marker())
 }
 
 /// An entry that [`open`] has accepted, with its bytes.

@@ -1,10 +1,11 @@
-//! [`CompiledStencil`] + [`FunctionParameters`] -> this module's relocations and
-//! source locations.
+//! [`CompiledStencil`] + [`FunctionParameters`] -> this module's code, relocations
+//! and source locations.
 //!
 //! No other code knows which kinds of fixup there are.
 
-use crate::compiled::{CompiledStencil, RelocationTarget};
-use crate::parameters::{ExternalName, FunctionParameters};
+use crate::compiled::{CompiledStencil, FieldKind, RelocationTarget, StencilField};
+use crate::parameters::{ExternalName, FunctionParameters, LayoutIndex};
+use std::borrow::Cow;
 
 /// Whom a function's relocation names in its module.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,16 +45,20 @@ pub struct FinalizedFunction<'a> {
 /// A stencil and parameters that were not split from the same function.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "entry is for {stencil_callees} callees and {stencil_sources} source locations, \
-     the function has {callees} and {sources}"
+    "entry is for {stencil_callees} callees, {stencil_layout} numbers of the layout and \
+     {stencil_sources} source locations, the function has {callees}, {layout} and {sources}"
 )]
 pub struct ParameterMismatch {
     /// Callees that the stencil refers to.
     pub stencil_callees: u32,
+    /// Numbers of the layout that the stencil refers to.
+    pub stencil_layout: u32,
     /// Source locations that the stencil refers to.
     pub stencil_sources: u32,
     /// Callees of the parameters.
     pub callees: u32,
+    /// Numbers of the layout that the parameters have, and that fit their fields.
+    pub layout: u32,
     /// Source locations of the parameters.
     pub sources: u32,
 }
@@ -70,15 +75,22 @@ pub fn finalize<'a>(
 ) -> Result<FinalizedFunction<'a>, ParameterMismatch> {
     let callees = u32::try_from(parameters.callees.len()).unwrap_or(u32::MAX);
     let sources = parameters.source.len();
-    if stencil.callee_count() != callees || stencil.source_count() != sources {
+    let function = FinalizedFunction { stencil, parameters };
+    let layout = function.layout_that_fits();
+    if stencil.callee_count() != callees
+        || stencil.layout_count() != layout
+        || stencil.source_count() != sources
+    {
         return Err(ParameterMismatch {
             stencil_callees: stencil.callee_count(),
+            stencil_layout: stencil.layout_count(),
             stencil_sources: stencil.source_count(),
             callees,
+            layout,
             sources,
         });
     }
-    Ok(FinalizedFunction { stencil, parameters })
+    Ok(function)
 }
 
 impl<'a> FinalizedFunction<'a> {
@@ -87,9 +99,61 @@ impl<'a> FinalizedFunction<'a> {
         self.parameters
     }
 
-    /// The stencil: code, traps and the tables that no parameter changes.
+    /// The stencil: code with its fields not filled in, traps and the tables that no
+    /// parameter changes.
     pub fn stencil(&self) -> &CompiledStencil<'a> {
         &self.stencil
+    }
+
+    /// The machine code in its module; calls are not resolved yet.
+    pub fn final_code(&self) -> Cow<'a, [u8]> {
+        let code = self.stencil.code();
+        if self.stencil.field_count() == 0 {
+            return Cow::Borrowed(code);
+        }
+        let mut filled = code.to_vec();
+        self.fill(&mut filled);
+        Cow::Owned(filled)
+    }
+
+    /// [`final_code`](Self::final_code) into a place of the same size.
+    pub fn copy_code_to(&self, place: &mut [u8]) {
+        place.copy_from_slice(self.stencil.code());
+        self.fill(place);
+    }
+
+    /// Fills in the fields of a copy of the stencil's code.
+    fn fill(&self, code: &mut [u8]) {
+        for field in self.stencil.fields() {
+            let at = field.offset as usize;
+            let Some(number) = self.number(field) else { continue };
+            match field.kind {
+                FieldKind::Byte => code[at] = number as u8,
+                FieldKind::Word => code[at..at + 4].copy_from_slice(&number.to_le_bytes()),
+            }
+        }
+    }
+
+    /// What a field holds in this module, if it can.
+    fn number(&self, field: StencilField) -> Option<u32> {
+        let LayoutIndex(index) = field.layout;
+        let number = self.parameters.layout.get(index as usize)?;
+        let code = self.stencil.code().get(field.offset as usize..)?;
+        let addend = match field.kind {
+            FieldKind::Byte => u32::from(*code.first()?),
+            FieldKind::Word => u32::from_le_bytes(*code.first_chunk()?),
+        };
+        number.checked_add(addend).filter(|number| *number < field.kind.limit())
+    }
+
+    /// The count of the parameters' numbers; 0 or another that belongs to no
+    /// stencil with such fields if one of them does not fit.
+    fn layout_that_fits(&self) -> u32 {
+        let mut fields = self.stencil.fields();
+        match fields.all(|field| self.number(field).is_some()) {
+            true => u32::try_from(self.parameters.layout.len()).unwrap_or(u32::MAX),
+            false => 0,
+        }
     }
 
     /// The relocations, in ascending order of offset.

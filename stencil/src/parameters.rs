@@ -1,7 +1,8 @@
 //! What may differ between two functions that share a stencil.
 //!
 //! Invariant: nothing in here is hashed and nothing in here reaches code
-//! generation as anything but a name or a source location.
+//! generation as anything but a name, a source location or the displacement of an
+//! access.
 
 use crate::packed;
 
@@ -9,6 +10,11 @@ use crate::packed;
 /// use in the function.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CalleeIndex(pub u32);
+
+/// The place of a number in [`FunctionParameters::layout`]: its order of first use
+/// in the function.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LayoutIndex(pub u32);
 
 /// The place of a source location in a function: 0 is its start, the next ones
 /// are its local declarations and its operators, in the order of the body.
@@ -31,6 +37,9 @@ pub struct ExternalName {
 pub struct FunctionParameters {
     /// Who is called, in order of first use, each name once.
     pub callees: Vec<ExternalName>,
+    /// Where what the function uses lies in its module's runtime structures: a
+    /// distance in bytes from the structure's start, in order of first use.
+    pub layout: Vec<u32>,
     /// Where each operator stands in the input.
     pub source: SourceLocations,
     /// What only functions of Cranelift's other front ends have.

@@ -4,15 +4,15 @@
 use oracle::seal::renew_checksum;
 use std::path::{Path, PathBuf};
 use stencil::compiled::{
-    DebugBuilder, RelocationTarget, StencilDebug, StencilDebugTag, StencilFrameSlot,
-    StencilHandler, StencilPatchableCall, StencilRelocation, StencilSlot, StencilSource,
-    StencilTrap, StencilValueRange, Unwind,
+    DebugBuilder, FieldKind, RelocationTarget, StencilDebug, StencilDebugTag, StencilField,
+    StencilFrameSlot, StencilHandler, StencilPatchableCall, StencilRelocation, StencilSlot,
+    StencilSource, StencilTrap, StencilValueRange, Unwind,
 };
 use stencil::entry::{self, EntryError, HEADER_LEN};
 use stencil::finalize::{FinalTarget, finalize};
 use stencil::{
-    CacheKey, CalleeIndex, EntryBytes, ExternalName, FunctionParameters, SourceLocations,
-    SourceOrdinal, StencilBuilder,
+    CacheKey, CalleeIndex, EntryBytes, ExternalName, FunctionParameters, LayoutIndex,
+    SourceLocations, SourceOrdinal, StencilBuilder,
 };
 
 const KEY: CacheKey = CacheKey::from_bytes([0x5a; CacheKey::LEN]);
@@ -30,6 +30,15 @@ const RANGES: [StencilValueRange; 2] = [
     StencilValueRange { start: 3, end: 9, register: Some(8), frame_offset: 0 },
     StencilValueRange { start: 9, end: 200, register: None, frame_offset: -24 },
 ];
+
+/// The fields of [`full`], each with what it adds to its parameter.
+const FIELDS: [(StencilField, u32); 3] = [
+    (StencilField { offset: 60, kind: FieldKind::Byte, layout: LayoutIndex(1) }, 8),
+    (StencilField { offset: 61, kind: FieldKind::Word, layout: LayoutIndex(0) }, 0),
+    (StencilField { offset: 196, kind: FieldKind::Word, layout: LayoutIndex(0) }, 16),
+];
+/// The numbers for them, of which the last one is for no field.
+const LAYOUT: [u32; 3] = [0x0102_0304, 119, 5];
 
 fn debug() -> DebugBuilder {
     let mut debug = DebugBuilder::default();
@@ -52,6 +61,10 @@ fn debug() -> DebugBuilder {
 fn full() -> StencilBuilder {
     let mut stencil = StencilBuilder::new((0..200).collect(), 16, 2, 9);
     stencil.needs_gc_heap(true);
+    stencil.layout_count(LAYOUT.len() as u32);
+    for (field, addend) in FIELDS {
+        stencil.field(field, addend);
+    }
     let fixed = RelocationTarget::Fixed(ExternalName { namespace: 7, index: 70_000 });
     for (offset, target) in [
         (3, RelocationTarget::Callee(CalleeIndex(1))),
@@ -77,6 +90,7 @@ fn full() -> StencilBuilder {
 
 fn parameters() -> FunctionParameters {
     let mut parameters = FunctionParameters::default();
+    parameters.layout = LAYOUT.to_vec();
     parameters.callees.push(ExternalName { namespace: 1, index: 10 });
     parameters.callees.push(ExternalName { namespace: 1, index: 11 });
     let mut source = SourceLocations::starting_at(1000, 100);
@@ -95,9 +109,14 @@ fn sealed() -> EntryBytes {
 #[track_caller]
 fn check_full(bytes: &[u8]) {
     let stencil = entry::open(&KEY, bytes).unwrap();
-    assert_eq!(stencil.code(), (0..200).collect::<Vec<u8>>());
+    let mut code: Vec<u8> = (0..200).collect();
+    code[60..65].copy_from_slice(&[8, 0, 0, 0, 0]);
+    code[196..].copy_from_slice(&[16, 0, 0, 0]);
+    assert_eq!(stencil.code(), code);
+    assert!(stencil.fields().eq(FIELDS.map(|(field, _)| field)));
     assert_eq!((stencil.alignment(), stencil.needs_gc_heap()), (16, true));
     assert_eq!((stencil.callee_count(), stencil.source_count()), (2, 9));
+    assert_eq!(stencil.layout_count(), 3);
     let relocations: Vec<_> = stencil.relocations().map(|r| (r.offset, r.kind, r.addend)).collect();
     assert_eq!(relocations, [3, 40, 150, 160, 170, 180].map(|offset| (offset, 2, -4)));
     let traps: Vec<_> = stencil.traps().map(|trap| (trap.offset, trap.code)).collect();
@@ -112,6 +131,9 @@ fn check_full(bytes: &[u8]) {
 
     let parameters = parameters();
     let function = finalize(stencil, &parameters).unwrap();
+    code[60..65].copy_from_slice(&[127, 4, 3, 2, 1]);
+    code[196..].copy_from_slice(&[0x14, 3, 2, 1]);
+    assert_eq!(*function.final_code(), code);
     let targets: Vec<_> = function.relocations().map(|r| r.target).collect();
     let name = |namespace, index| FinalTarget::Name(ExternalName { namespace, index });
     let others =
@@ -200,6 +222,33 @@ fn parameters_of_another_function_are_refused() {
     let mut shorter = parameters();
     shorter.source = SourceLocations::starting_at(1000, 1);
     assert!(finalize(stencil, &shorter).is_err());
+    let mut fewer = parameters();
+    fewer.layout.pop();
+    assert!(finalize(stencil, &fewer).is_err());
+}
+
+/// A field cannot hold every number: 8 more than 119 is the most for a byte.
+#[test]
+fn numbers_that_do_not_fit_their_fields_are_refused() {
+    let bytes = sealed();
+    let stencil = entry::open(&KEY, &bytes).unwrap();
+    for (at, number, fits) in
+        [(1, 0, true), (1, 120, false), (0, 0x7fff_ffef, true), (0, 0x7fff_fff0, false)]
+    {
+        let mut parameters = parameters();
+        parameters.layout[at] = number;
+        assert_eq!(finalize(stencil, &parameters).is_ok(), fits, "{at}: {number}");
+    }
+}
+
+#[test]
+fn a_marker_is_no_code() {
+    let marker = entry::seal(&KEY, &StencilBuilder::marker()).unwrap();
+    assert!(entry::is_marker(&KEY, &marker));
+    assert!(entry::open(&KEY, &marker).unwrap().is_marker());
+    assert!(!entry::is_marker(&OTHER_KEY, &marker) && !entry::is_marker(&KEY, &sealed()));
+    let empty = entry::seal(&KEY, &StencilBuilder::new(Vec::new(), 1, 0, 0)).unwrap();
+    assert!(!entry::is_marker(&KEY, &empty));
 }
 
 /// Metadata that a forger has sealed again: whatever it holds, opening it
@@ -237,6 +286,12 @@ fn read_all(stencil: &stencil::CompiledStencil<'_>) {
     assert!(stencil.traps().count() <= stencil.trap_count() as usize);
     assert!(stencil.sources().count() <= stencil.mapped_count() as usize);
     let size = stencil.code().len() as u32;
+    let mut end = 0;
+    for field in stencil.fields() {
+        assert!(field.offset >= end && field.layout.0 < stencil.layout_count());
+        end = field.offset + field.kind.width();
+    }
+    assert!(end <= size);
     for relocation in stencil.relocations() {
         if let RelocationTarget::Callee(callee) = relocation.target {
             assert!(callee.0 < stencil.callee_count());
@@ -263,14 +318,16 @@ fn frozen(name: &str) -> PathBuf {
 
 /// What was sealed when this format was new is opened, and made, as it was then.
 #[test]
-fn the_frozen_entry_of_format_2_is_read_and_written() {
-    let bytes = std::fs::read(frozen("format-2.entry")).unwrap();
+fn the_frozen_entry_of_format_3_is_read_and_written() {
+    let bytes = std::fs::read(frozen("format-3.entry")).unwrap();
     check_full(&bytes);
     assert!(bytes == sealed(), "the same stencil makes other bytes than it did");
 }
 
 #[test]
-fn the_frozen_entry_of_format_1_is_of_another_version() {
-    let bytes = std::fs::read(frozen("format-1.entry")).unwrap();
-    assert_eq!(entry::open(&KEY, &bytes).unwrap_err(), EntryError::Version { got: 1 });
+fn the_frozen_entries_of_formats_1_and_2_are_of_other_versions() {
+    for (name, got) in [("format-1.entry", 1), ("format-2.entry", 2)] {
+        let bytes = std::fs::read(frozen(name)).unwrap();
+        assert_eq!(entry::open(&KEY, &bytes).unwrap_err(), EntryError::Version { got });
+    }
 }

@@ -1,22 +1,27 @@
 //! Misses -> compiled stencils, by Wasmtime's own compiler, in parallel.
 //!
 //! Invariant: what leaves this stage has no parameter in it. Callees are
-//! ordinals of the parameters, source locations are ordinals of the body.
+//! ordinals of the parameters, source locations are ordinals of the body, and where
+//! the module's layout stood in the code there are fields to fill in.
 
 mod capture;
 mod frame;
+mod relocate;
+pub(crate) mod sites;
 
 use crate::compiler::Backend;
 use crate::error::CompileError;
 use crate::input::{Input, Types};
-use crate::lookup::{Found, Slot, Slotted};
-use crate::pieces;
+use crate::lookup::{Found, Slot, Slots, Slotted};
+use crate::pieces::{self, Piece};
 pub(crate) use capture::{CaptureError, reloc_of};
 pub(crate) use frame::{CIE_POINTER_AT, FrameTables, PC_BEGIN_AT, PC_BEGIN_END};
 use rayon::prelude::*;
-use stencil::{CacheKey, CompiledStencil, EntryBytes, MissReason, NewEntry, entry};
+use std::any::Any;
+use stencil::{CacheKey, CompiledStencil, EntryBytes, MissReason, NewEntry, StencilBuilder, entry};
 use wasmparser::FuncToValidate;
 use wasmtime_environ::{CompiledFunctionBody, FuncKey, FunctionBodyData};
+use wasmtime_internal_cranelift::CompiledFunction;
 
 /// The key in the seal of a piece that is never cached.
 const NO_KEY: CacheKey = CacheKey::from_bytes([0; CacheKey::LEN]);
@@ -26,6 +31,18 @@ pub(crate) struct Fresh {
     pub(crate) slot: Slot,
     pub(crate) key: Option<CacheKey>,
     pub(crate) bytes: EntryBytes,
+    /// What says that the key is one with the layout, if it is.
+    marker: Option<NewEntry>,
+}
+
+impl Fresh {
+    /// What should have been found under the key that was asked for.
+    pub(crate) fn answer(&self, slots: &Slots<'_>) -> Option<(CacheKey, &EntryBytes)> {
+        match &self.marker {
+            Some(marker) if !slots.has_layout(self.slot) => Some((marker.key, &marker.bytes)),
+            _ => self.key.map(|key| (key, &self.bytes)),
+        }
+    }
 }
 
 /// Compiles pieces. The largest bodies come first, so that no thread is left
@@ -62,11 +79,47 @@ fn compile(
     let symbol = pieces::symbol(input, piece.func_key);
     let CompiledFunctionBody { code, needs_gc_heap } =
         generate(input, backend, piece.func_key, &symbol)?;
-    let sealed = capture::capture(&*code, needs_gc_heap, piece, backend).and_then(|stencil| {
-        let key = piece.cache_key.unwrap_or(NO_KEY);
-        entry::seal(&key, &stencil).map_err(|_| CaptureError::TooLarge)
-    });
-    Ok(sealed.map(|bytes| Fresh { slot, key: piece.cache_key, bytes }))
+    let sealed = seal(&*code, needs_gc_heap, piece, backend);
+    Ok(sealed.map(|Sealed { key, bytes, marker }| Fresh { slot, key, bytes, marker }))
+}
+
+/// A piece's entry, and the key that it belongs to.
+struct Sealed {
+    key: Option<CacheKey>,
+    bytes: EntryBytes,
+    marker: Option<NewEntry>,
+}
+
+/// Makes the entry of compiled code: without the layout, if what the code knows of
+/// it is understood, else for this one layout.
+fn seal(
+    code: &dyn Any,
+    needs_gc_heap: bool,
+    piece: &Piece,
+    backend: &Backend,
+) -> Result<Sealed, CaptureError> {
+    let function: &CompiledFunction = code.downcast_ref().ok_or(CaptureError::Foreign)?;
+    let stencil = capture::capture(function, needs_gc_heap, piece, backend)?;
+    let sealed = |key: CacheKey, stencil: &StencilBuilder| {
+        entry::seal(&key, stencil).map_err(|_| CaptureError::TooLarge)
+    };
+    let (Some(key), 1..) = (piece.cache_key, piece.layout.parameter_count()) else {
+        let bytes = sealed(piece.cache_key.unwrap_or(NO_KEY), &stencil)?;
+        return Ok(Sealed { key: piece.cache_key, bytes, marker: None });
+    };
+    if let Some(fields) = relocate::fields(function, piece, backend) {
+        let mut relocatable = stencil.clone();
+        for (field, addend) in fields {
+            relocatable.field(field, addend);
+        }
+        let bytes = sealed(key, &relocatable)?;
+        if relocate::restores(&key, &bytes, piece, function.buffer.data()) {
+            return Ok(Sealed { key: Some(key), bytes, marker: None });
+        }
+    }
+    let marker = NewEntry { key, bytes: sealed(key, &StencilBuilder::marker())? };
+    let key = key.with_layout(&piece.parameters.layout);
+    Ok(Sealed { key: Some(key), bytes: sealed(key, &stencil)?, marker: Some(marker) })
 }
 
 /// Adds what was compiled to what was found. From here on the two are alike.
@@ -74,7 +127,7 @@ pub(crate) fn open_fresh<'a>(
     fresh: &'a [Fresh],
     stencils: &mut [Option<CompiledStencil<'a>>],
 ) -> Result<(), CompileError> {
-    for Fresh { slot, key, bytes } in fresh {
+    for Fresh { slot, key, bytes, .. } in fresh {
         let stencil = entry::open(&key.unwrap_or(NO_KEY), bytes).map_err(CompileError::wasmtime)?;
         stencils[slot.index()] = Some(stencil);
     }
@@ -85,8 +138,9 @@ pub(crate) fn open_fresh<'a>(
 pub(crate) fn new_entries<'a>(
     fresh: impl Iterator<Item = &'a Fresh>,
     found: &[Found<'_>],
+    slots: &Slots<'_>,
 ) -> Vec<NewEntry> {
-    entries(fresh, |slot| {
+    entries(fresh, slots, |slot| {
         let found = &found[slot.index()];
         matches!(found, Found::Miss { reason, .. } if *reason != MissReason::WrongCode)
             && !is_misfit(found)
@@ -98,20 +152,27 @@ pub(crate) fn new_entries<'a>(
 pub(crate) fn corrections<'a>(
     fresh: impl Iterator<Item = &'a Fresh>,
     found: &[Found<'_>],
+    slots: &Slots<'_>,
 ) -> Vec<NewEntry> {
-    entries(fresh, |slot| is_misfit(&found[slot.index()]))
+    entries(fresh, slots, |slot| is_misfit(&found[slot.index()]))
 }
 
 fn is_misfit(found: &Found<'_>) -> bool {
     matches!(found, Found::Miss { reason: MissReason::BadEntry, rejected: true })
 }
 
+/// The entries of some slots, each behind its marker if that is not there yet.
 fn entries<'a>(
     fresh: impl Iterator<Item = &'a Fresh>,
+    slots: &Slots<'_>,
     is_wanted: impl Fn(Slot) -> bool,
 ) -> Vec<NewEntry> {
-    let entry = |fresh: &Fresh| Some(NewEntry { key: fresh.key?, bytes: fresh.bytes.clone() });
-    fresh.filter(|fresh| is_wanted(fresh.slot)).filter_map(entry).collect()
+    let of = |fresh: &Fresh| {
+        let marker = fresh.marker.clone().filter(|_| !slots.has_layout(fresh.slot));
+        let entry = fresh.key.map(|key| NewEntry { key, bytes: fresh.bytes.clone() });
+        marker.into_iter().chain(entry).collect::<Vec<_>>()
+    };
+    fresh.filter(|fresh| is_wanted(fresh.slot)).flat_map(of).collect()
 }
 
 /// Runs Wasmtime's compiler on one piece.

@@ -1,6 +1,10 @@
 //! The spine: [`Compiler::compile`] calls the stages in order.
 
+#[cfg(test)]
+mod markers;
+
 use crate::bypass;
+use crate::codegen::sites::{self, Finder};
 use crate::codegen::{self, FrameTables};
 use crate::cwasm;
 use crate::error::CompileError;
@@ -43,6 +47,8 @@ pub(crate) struct Backend {
     pub(crate) compiler: Box<dyn wasmtime_environ::Compiler>,
     pub(crate) isa: OwnedTargetIsa,
     pub(crate) frames: FrameTables,
+    /// What finds the layout in this target's code, if anything does.
+    pub(crate) finder: Option<Finder>,
 }
 
 /// A store that keeps nothing: every lookup is a miss.
@@ -181,9 +187,9 @@ impl Compiler {
         }
 
         // lookup
-        let slots = Slots::of(&pieces, &self.builtins);
+        let mut slots = Slots::of(&pieces, &self.builtins);
         let round_trips = store.round_trips();
-        let replies = lookup::lookup(&slots, store);
+        let replies = lookup::lookup(&mut slots, store);
         report.round_trips = store.round_trips() - round_trips;
         report.stages.lookup = clock.lap();
         let mut found = lookup::open(&slots, &replies, &Linkability::new(backend, &slots));
@@ -221,8 +227,8 @@ impl Compiler {
         let symbols = backend.settings.tunables.debug_symbols;
         let linkable = Linkable::finalize(&input, &slots.pieces, &builtins, &stencils, symbols)?;
         report.stages.finalize += clock.lap();
-        let entries = codegen::new_entries(compiled(), &found);
-        corrections.extend(codegen::corrections(compiled(), &found));
+        let entries = codegen::new_entries(compiled(), &found, &slots);
+        corrections.extend(codegen::corrections(compiled(), &found, &slots));
         let (written, published) = thread::scope(|scope| {
             // A system that refuses another thread is waited for instead.
             let publish = || publish(store, &entries, &corrections);
@@ -327,7 +333,8 @@ impl Backend {
             _ => RunTimeEndian::Little,
         };
         let frames = FrameTables::new(compiler.create_systemv_cie(), endian);
-        Ok(Self { settings, compiler, isa, frames })
+        let finder = sites::finder(triple.architecture);
+        Ok(Self { settings, compiler, isa, frames, finder })
     }
 }
 

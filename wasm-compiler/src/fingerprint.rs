@@ -22,11 +22,12 @@ pub const VERSIONS: &[(&str, &str)] = &[
     ("regalloc2", stencil::clif::REGALLOC2_VERSION),
     ("wasmparser", "0.254.2"),
     ("gimli", "0.33.0"),
+    ("iced-x86", "1.22.0"),
 ];
 
 /// Counts up whenever what a stencil holds, or how an entry's numbers are to be
 /// read, changes on the WebAssembly side.
-pub const SPLIT_VERSION: u32 = 1;
+pub const SPLIT_VERSION: u32 = 2;
 
 /// What one build of this crate brings with it, whatever the settings are.
 #[derive(Clone)]

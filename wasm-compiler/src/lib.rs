@@ -28,6 +28,7 @@ mod input;
 mod pieces;
 mod split;
 
+mod layout;
 mod lookup;
 mod verify;
 

@@ -1,7 +1,12 @@
 //! Keys -> entries and misses: one batched lookup for a whole input.
 //!
-//! Pieces with the same key share one slot: it is asked for once, and compiled
-//! once if it is not there.
+//! Pieces with the same key and the same layout share one slot: it is asked for
+//! once, and compiled once if it is not there. Those with another layout have a
+//! slot of their own, on the same entry.
+//!
+//! An entry may be a marker: no code, but the note that the code knows the layout
+//! in a way that is not understood, and is kept for each layout by itself. Behind
+//! those is asked a second time, under keys with the layout.
 //!
 //! Which builtin trampolines an input needs is known only after its functions.
 //! All of them are asked for in the same batch; those that turn out not to be
@@ -43,10 +48,12 @@ pub(crate) struct Slots<'a> {
     pub(crate) builtins: Vec<Slotted<'a>>,
     /// For each slot, its first piece.
     first: Vec<&'a Piece>,
-    /// The keys of the slots that have one, in the order of the slots.
+    /// The distinct keys of the slots that have one, in the order of the slots.
     keys: Vec<CacheKey>,
     /// Where each slot's key is in `keys`.
     key_of_slot: Vec<Option<u32>>,
+    /// How many keys there are without a layout.
+    without_layout: usize,
     /// How many slots the pieces have that are certainly needed.
     needed: usize,
 }
@@ -67,7 +74,10 @@ impl Hasher for KeyHasher {
     }
 }
 
-type SlotOfKey = HashMap<CacheKey, Slot, BuildHasherDefault<KeyHasher>>;
+/// The index of a key, and its first slot.
+type Known = HashMap<CacheKey, (u32, Slot), BuildHasherDefault<KeyHasher>>;
+/// The other slots of a key.
+type Others<'a> = HashMap<(u32, &'a [u32]), Slot>;
 
 impl<'a> Slots<'a> {
     /// The slots of the pieces that are needed, then of those builtin
@@ -79,30 +89,58 @@ impl<'a> Slots<'a> {
             first: Vec::with_capacity(pieces.len() + builtins.len()),
             keys: Vec::with_capacity(pieces.len() + builtins.len()),
             key_of_slot: Vec::with_capacity(pieces.len() + builtins.len()),
+            without_layout: 0,
             needed: 0,
         };
-        let mut known = SlotOfKey::default();
+        let (mut known, mut others) = (Known::default(), Others::new());
         known.reserve(pieces.len() + builtins.len());
-        slots.pieces = pieces.iter().map(|piece| slots.add(piece, &mut known)).collect();
+        let mut add = |slots: &mut Self, piece| slots.add(piece, &mut known, &mut others);
+        let needed = pieces.iter().map(|piece| add(&mut slots, piece)).collect();
+        slots.pieces = needed;
         slots.needed = slots.first.len();
-        slots.builtins = builtins.iter().map(|piece| slots.add(piece, &mut known)).collect();
+        let builtins = builtins.iter().map(|piece| add(&mut slots, piece)).collect();
+        slots.builtins = builtins;
+        slots.without_layout = slots.keys.len();
         slots
     }
 
-    fn add(&mut self, piece: &'a Piece, known: &mut SlotOfKey) -> Slotted<'a> {
+    fn add(&mut self, piece: &'a Piece, known: &mut Known, others: &mut Others<'a>) -> Slotted<'a> {
         let next = Slot(self.first.len() as u32);
-        let slot = match piece.cache_key {
-            None => next,
-            Some(key) => *known.entry(key).or_insert(next),
+        let Some(key) = piece.cache_key else {
+            self.first.push(piece);
+            self.key_of_slot.push(None);
+            return Slotted { piece, slot: next };
+        };
+        let (index, first) = *known.entry(key).or_insert_with(|| {
+            self.keys.push(key);
+            ((self.keys.len() - 1) as u32, next)
+        });
+        let layout = piece.parameters.layout.as_slice();
+        let shares_first = first == next || self.first[first.index()].parameters.layout == layout;
+        let slot = match shares_first {
+            true => first,
+            false => *others.entry((index, layout)).or_insert(next),
         };
         if slot == next {
             self.first.push(piece);
-            self.key_of_slot.push(piece.cache_key.map(|key| {
-                self.keys.push(key);
-                (self.keys.len() - 1) as u32
-            }));
+            self.key_of_slot.push(Some(index));
         }
         Slotted { piece, slot }
+    }
+
+    /// Gives a slot the key with its layout.
+    fn add_layout(&mut self, slot: usize) {
+        let layout = &self.first[slot].parameters.layout;
+        if let Some(key) = self.key(slot).map(|key| key.with_layout(layout)) {
+            self.key_of_slot[slot] = Some(self.keys.len() as u32);
+            self.keys.push(key);
+        }
+    }
+
+    /// Whether a slot's key has its layout in it.
+    pub(crate) fn has_layout(&self, slot: Slot) -> bool {
+        let key = self.key_of_slot[slot.index()];
+        key.is_some_and(|key| key as usize >= self.without_layout)
     }
 
     /// The parameters by which a slot's entry is checked.
@@ -156,14 +194,30 @@ pub(crate) enum Found<'a> {
     Uncached,
 }
 
-/// Asks for every key of the input.
-pub(crate) fn lookup(slots: &Slots<'_>, store: &dyn CacheStore) -> Vec<Lookup> {
-    if slots.keys.is_empty() {
+/// Asks for every key of the input, and behind markers again. The replies are in
+/// the order of the slots' keys.
+pub(crate) fn lookup(slots: &mut Slots<'_>, store: &dyn CacheStore) -> Vec<Lookup> {
+    let mut replies = ask(&slots.keys, store);
+    let is_marker = |index: u32| match &replies[index as usize] {
+        Lookup::Hit(bytes, _) => entry::is_marker(&slots.keys[index as usize], bytes),
+        Lookup::Miss(_) => false,
+    };
+    let of_slot = |slot: &usize| slots.key_of_slot[*slot].is_some_and(is_marker);
+    let marked: Vec<usize> = (0..slots.first.len()).filter(of_slot).collect();
+    for slot in marked {
+        slots.add_layout(slot);
+    }
+    replies.extend(ask(&slots.keys[slots.without_layout..], store));
+    replies
+}
+
+fn ask(keys: &[CacheKey], store: &dyn CacheStore) -> Vec<Lookup> {
+    if keys.is_empty() {
         return Vec::new();
     }
-    let mut replies = store.lookup(&slots.keys);
+    let mut replies = store.lookup(keys);
     // A store that does not answer for every key has no answer for the rest.
-    replies.resize(slots.keys.len(), Lookup::Miss(MissReason::BadEntry));
+    replies.resize(keys.len(), Lookup::Miss(MissReason::BadEntry));
     replies
 }
 
@@ -190,7 +244,7 @@ pub(crate) fn open<'a>(
             Err(error) => rejected(MissReason::from(&error)),
             Ok(stencil) => {
                 let fits = finalize::finalize(stencil, slots.parameters(slot)).is_ok();
-                match fits && linkability.of(&stencil) {
+                match fits && !stencil.is_marker() && linkability.of(&stencil) {
                     true => Found::Hit(stencil, tier, bytes.len() as u64),
                     false => rejected(MissReason::BadEntry),
                 }

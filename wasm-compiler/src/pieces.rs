@@ -4,6 +4,7 @@
 //! the order of their `FuncKey`s.
 
 use crate::input::{Input, Types};
+use crate::layout::Layout;
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 use stencil::{CacheKey, FunctionParameters};
@@ -19,11 +20,18 @@ pub(crate) struct Piece {
     /// `None` for a piece that is never cached.
     pub(crate) cache_key: Option<CacheKey>,
     pub(crate) parameters: FunctionParameters,
+    /// What the code may know of the layout.
+    pub(crate) layout: Layout,
 }
 
 impl Piece {
     pub(crate) fn uncached(func_key: FuncKey) -> Self {
-        Self { func_key, cache_key: None, parameters: FunctionParameters::default() }
+        Self {
+            func_key,
+            cache_key: None,
+            parameters: FunctionParameters::default(),
+            layout: Layout::default(),
+        }
     }
 }
 

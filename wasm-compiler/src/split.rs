@@ -38,14 +38,14 @@ pub(crate) fn split(
 ) -> Result<Vec<Piece>, CompileError> {
     let settings = &backend.settings;
     let covered = settings.uncovered().is_none();
-    let pointer_bytes = backend.isa.pointer_bytes();
+    let layout = (backend.isa.pointer_bytes(), backend.finder.is_some());
     let facts: Vec<ModuleFacts<'_, '_>> = input
         .modules
         .iter()
         .map(|(index, module)| {
             let cacheable = covered && !input.is_adapter(index);
             let types = input.types.module_types();
-            ModuleFacts::new(module, types, settings, pointer_bytes, cacheable)
+            ModuleFacts::new(module, types, settings, layout, cacheable)
         })
         .collect();
     let split_runs: Vec<Result<Vec<Piece>, CompileError>> = runs(input)
@@ -107,6 +107,7 @@ fn split_run<'a>(
             func_key: FuncKey::DefinedWasmFunction(module, function),
             cache_key: split.stencil.map(|stencil| stencil.key(fingerprint)),
             parameters: split.parameters,
+            layout: split.layout,
         });
     }
     Ok(pieces)

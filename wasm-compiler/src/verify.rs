@@ -97,9 +97,13 @@ pub(crate) fn compare<'a>(
     report: &mut Report,
 ) {
     let Some(sample) = sample else { return };
-    for Fresh { slot, key, bytes } in fresh {
-        let Some(key) = key.filter(|key| sample.takes(key)) else { continue };
-        let Some(Lookup::Hit(there, tier)) = slots.reply(*slot, replies) else { continue };
+    for fresh in fresh {
+        let slot = fresh.slot;
+        let Some((key, bytes)) = fresh.answer(slots) else { continue };
+        if !sample.takes(&key) {
+            continue;
+        }
+        let Some(Lookup::Hit(there, tier)) = slots.reply(slot, replies) else { continue };
         // One that is damaged is not other code.
         if entry::verify(&key, there).is_err() {
             continue;
@@ -116,7 +120,7 @@ pub(crate) fn compare<'a>(
         *slot_found = Found::Miss { reason: MissReason::WrongCode, rejected: true };
         report.differences.push(Difference {
             key,
-            symbol: pieces::symbol(input, slots.func_key(*slot)),
+            symbol: pieces::symbol(input, slots.func_key(slot)),
             tier: *tier,
             found: there.clone(),
             compiled: bytes.clone(),

@@ -109,6 +109,7 @@ fn every_configuration_has_its_own_bytes_and_keys() {
         let of_engine = Compiler::for_engine(&engine).expect("artifacts show all settings");
         assert_eq!(compiler.fingerprint(), of_engine.fingerprint(), "{name}");
 
+        let before: BTreeSet<CacheKey> = store.entries().keys().copied().collect();
         let recorder = Recorder::new(&store);
         for (input, wasm) in &inputs {
             let what = format!("{input}, {name}");
@@ -123,6 +124,8 @@ fn every_configuration_has_its_own_bytes_and_keys() {
 
         let fingerprint = compiler.fingerprint();
         let known = keys.entry(fingerprint).or_default();
+        // What it has published may be found: one is behind a marker, and was not asked for before.
+        known.extend(store.entries().keys().filter(|key| !before.contains(key)));
         for (key, hit) in recorder.asked() {
             assert!(!hit || known.contains(&key), "{name}: hit an entry of another fingerprint");
             known.insert(key);

@@ -11,12 +11,14 @@ use rand::rngs::SmallRng;
 use std::path::Path;
 use std::sync::OnceLock;
 use stencil::compiled::{
-    DebugBuilder, RelocationTarget, StencilDebugTag, StencilFrameSlot, StencilHandler,
-    StencilPatchableCall, StencilRelocation, StencilSlot, StencilSource, StencilTrap,
-    StencilValueRange,
+    DebugBuilder, FieldKind, RelocationTarget, StencilDebugTag, StencilField, StencilFrameSlot,
+    StencilHandler, StencilPatchableCall, StencilRelocation, StencilSlot, StencilSource,
+    StencilTrap, StencilValueRange,
 };
 use stencil::entry::{self, HEADER_LEN};
-use stencil::{CacheKey, CalleeIndex, EntryBytes, ExternalName, SourceOrdinal, StencilBuilder};
+use stencil::{
+    CacheKey, CalleeIndex, EntryBytes, ExternalName, LayoutIndex, SourceOrdinal, StencilBuilder,
+};
 
 /// The key of the frozen entries.
 pub const KEY: CacheKey = CacheKey::from_bytes([0x5a; CacheKey::LEN]);
@@ -58,7 +60,8 @@ pub fn bases() -> &'static Bases {
             (KEY, EntryBytes::from(bytes))
         };
         let sealed = |builder| (KEY, entry::seal(&KEY, &builder).expect("it is small"));
-        let mut entries = vec![frozen("format-2.entry"), frozen("format-1.entry")];
+        let mut entries =
+            vec![frozen("format-3.entry"), frozen("format-2.entry"), frozen("format-1.entry")];
         entries.push(sealed(StencilBuilder::new(Vec::new(), 1, 0, 0)));
         entries.push(sealed(full()));
         let mut stencils = Vec::new();
@@ -108,6 +111,10 @@ fn isa() -> OwnedTargetIsa {
 /// One with several rows in every table.
 fn full() -> StencilBuilder {
     let mut stencil = StencilBuilder::new((0..200).collect(), 16, 3, 5);
+    stencil.layout_count(2);
+    for (offset, kind, layout) in [(50, FieldKind::Byte, 1), (60, FieldKind::Word, 0)] {
+        stencil.field(StencilField { offset, kind, layout: LayoutIndex(layout) }, 8);
+    }
     for (offset, target) in [
         (3, RelocationTarget::Callee(CalleeIndex(2))),
         (40, RelocationTarget::Fixed(ExternalName { namespace: 7, index: 70_000 })),
@@ -151,10 +158,12 @@ fn debug() -> DebugBuilder {
 }
 
 /// How the metadata lies: the length of each field, `None` for one that is
-/// behind its own length, of 8 bytes. Alignment to source count; five tables,
-/// rows counted; unwinding; stack slots; tables of debuggers.
-const FIELDS: [Option<usize>; 15] = [
-    Some(13),
+/// behind its own length, of 8 bytes. Alignment to the layout's count; six tables,
+/// rows counted; unwinding; stack slots and marker; tables of debuggers.
+const FIELDS: [Option<usize>; 17] = [
+    Some(17),
+    Some(4),
+    None,
     Some(4),
     None,
     Some(4),
@@ -167,7 +176,7 @@ const FIELDS: [Option<usize>; 15] = [
     None,
     Some(1),
     None,
-    Some(4),
+    Some(5),
     None,
 ];
 

@@ -5,12 +5,13 @@ use super::bases::KEY;
 use generate::choices::Choices;
 use rand::{Rng, RngExt as _};
 use stencil::compiled::{
-    DebugBuilder, RelocationTarget, StencilDebugTag, StencilFrameSlot, StencilHandler,
-    StencilRelocation, StencilSlot, StencilSource, StencilTrap,
+    DebugBuilder, FieldKind, RelocationTarget, StencilDebugTag, StencilField, StencilFrameSlot,
+    StencilHandler, StencilRelocation, StencilSlot, StencilSource, StencilTrap,
 };
 use stencil::entry::{self, EntryError};
 use stencil::{
-    CalleeIndex, CompiledStencil, EntryBytes, ExternalName, SourceOrdinal, StencilBuilder,
+    CalleeIndex, CompiledStencil, EntryBytes, ExternalName, LayoutIndex, SourceOrdinal,
+    StencilBuilder,
 };
 
 /// More than this in a table would tell nothing new.
@@ -21,6 +22,8 @@ struct Rows {
     code: Vec<u8>,
     alignment: u32,
     callees: u32,
+    layout: u32,
+    fields: Vec<(StencilField, u32)>,
     relocations: Vec<StencilRelocation>,
     traps: Vec<StencilTrap>,
     sources: Vec<StencilSource>,
@@ -86,6 +89,18 @@ fn target(rng: &mut dyn Rng) -> RelocationTarget {
     }
 }
 
+/// Fields of the code, some of which overlap.
+fn fields(rng: &mut dyn Rng, code_len: u32) -> Vec<(StencilField, u32)> {
+    let mut fields = ascending(rng, |rng, offset| {
+        let kind = if rng.random_bool(0.5) { FieldKind::Byte } else { FieldKind::Word };
+        (StencilField { offset, kind, layout: LayoutIndex(number(rng)) }, number(rng))
+    });
+    fields.retain(|(field, _)| {
+        field.offset.checked_add(field.kind.width()).is_some_and(|end| end <= code_len)
+    });
+    fields
+}
+
 fn handler(rng: &mut dyn Rng) -> StencilHandler {
     match rng.random_range(0..4_u8) {
         0 => StencilHandler::Tag { tag: number(rng), offset: number(rng) },
@@ -105,11 +120,13 @@ fn tag(rng: &mut dyn Rng) -> StencilDebugTag {
 
 impl Rows {
     fn new(rng: &mut dyn Rng) -> Self {
-        let code_len = rng.random_range(0..300);
+        let code_len: u32 = rng.random_range(0..300);
         Self {
             code: (0..code_len).map(|at| at as u8).collect(),
             alignment: 1 << rng.random_range(0..18),
             callees: number(rng),
+            layout: number(rng),
+            fields: fields(rng, code_len),
             relocations: ascending(rng, |rng, offset| StencilRelocation {
                 offset,
                 kind: rng.random(),
@@ -138,6 +155,8 @@ impl Rows {
 
     fn builder(&self) -> StencilBuilder {
         let mut stencil = StencilBuilder::new(self.code.clone(), self.alignment, self.callees, 99);
+        stencil.layout_count(self.layout);
+        self.fields.iter().for_each(|(field, addend)| stencil.field(*field, *addend));
         self.relocations.iter().for_each(|row| stencil.relocation(*row));
         self.traps.iter().for_each(|row| stencil.trap(*row));
         self.sources.iter().for_each(|row| stencil.source(*row));
@@ -157,8 +176,8 @@ impl Rows {
         stencil
     }
 
-    /// What `open` asks of an entry: an alignment, relocations in the code and
-    /// of its callees, a frame description of some length.
+    /// What `open` asks of an entry: an alignment, fields of its layout that do not
+    /// overlap, relocations in the code and of its callees, a frame description of some length.
     fn keep_the_rules(&self) -> bool {
         let code_len = self.code.len() as u64;
         let fits = |row: &StencilRelocation| {
@@ -169,13 +188,27 @@ impl Rows {
                     _ => true,
                 }
         };
+        let mut end = 0;
+        let follows = |(field, _): &(StencilField, u32)| {
+            let follows = field.offset >= end && field.layout.0 < self.layout;
+            end = field.offset + field.kind.width();
+            follows
+        };
         self.alignment <= 1 << 16
+            && self.fields.iter().all(follows)
             && self.relocations.iter().all(fits)
             && self.frame_description.len() >= 16
     }
 
     fn check(&self, found: &CompiledStencil<'_>) {
-        assert_eq!(found.code(), self.code);
+        assert!(found.fields().eq(self.fields.iter().map(|(field, _)| *field)));
+        assert_eq!(found.layout_count(), self.layout);
+        let mut code = self.code.clone();
+        for (field, addend) in &self.fields {
+            let (at, width) = (field.offset as usize, field.kind.width() as usize);
+            code[at..at + width].copy_from_slice(&addend.to_le_bytes()[..width]);
+        }
+        assert_eq!(found.code(), code);
         assert_eq!((found.alignment(), found.callee_count()), (self.alignment, self.callees));
         assert_eq!(found.relocations().collect::<Vec<_>>(), self.relocations);
         assert_eq!(found.traps().collect::<Vec<_>>(), self.traps);

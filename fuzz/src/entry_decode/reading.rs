@@ -2,7 +2,7 @@
 
 use oracle::allocations::peak;
 use oracle::views::{bound, read_all};
-use stencil::compiled::RelocationTarget;
+use stencil::compiled::{FieldKind, RelocationTarget, StencilField};
 use stencil::finalize::finalize;
 use stencil::image::Fragment;
 use stencil::{CompiledStencil, ExternalName, FunctionParameters, SourceLocations};
@@ -22,19 +22,31 @@ pub fn read(stencil: &CompiledStencil<'_>, bytes: usize) {
     }
     let parameters = parameters(stencil);
     let fits = parameters.callees.len() == stencil.callee_count() as usize
-        && parameters.source.len() == stencil.source_count();
+        && parameters.source.len() == stencil.source_count()
+        && parameters.layout.len() == stencil.layout_count() as usize
+        && stencil.fields().all(|field| fits_with_zero(stencil.code(), field));
     let finalized = finalize(*stencil, &parameters);
     assert_eq!(finalized.is_ok(), fits, "{finalized:?}");
     let Ok(finalized) = finalized else { return };
     let of = bytes + std::mem::size_of_val(&*parameters.callees) + parameters.source.len() as usize;
     let mut views = read_all(&finalized);
     views.push(("relocations", peak(|| finalized.relocations().for_each(drop)).1));
+    views.push(("code", peak(|| drop(finalized.final_code())).1));
     let sources = || finalized.sources(&mut Vec::new()).for_each(drop);
     views.push(("sources", peak(sources).1));
     views.push(("fragment", peak(|| drop(Fragment::of(&finalized, |_| Some(4096)))).1));
     for (view, allocated) in views {
         let most = bound(view, of);
         assert!(allocated <= most, "{view}: {allocated} B, bound {most} B");
+    }
+}
+
+/// Whether a field can hold what the entry has in its place.
+fn fits_with_zero(code: &[u8], field: StencilField) -> bool {
+    let at = field.offset as usize;
+    match field.kind {
+        FieldKind::Byte => code[at] < 0x80,
+        _ => code[at + 3] < 0x80,
     }
 }
 
@@ -49,6 +61,13 @@ fn rows(stencil: &CompiledStencil<'_>) -> usize {
         if let RelocationTarget::Callee(callee) = relocation.target {
             assert!(callee.0 < callees, "{relocation:?} of {callees} callees");
         }
+    }
+    let mut end = 0;
+    for field in stencil.fields() {
+        rows += 1;
+        assert!(field.offset >= end && field.layout.0 < stencil.layout_count(), "{field:?}");
+        end = field.offset + field.kind.width();
+        assert!(end <= code_len, "{field:?}");
     }
     rows += stencil.call_sites().map(|site| 1 + site.handlers().count()).sum::<usize>();
     rows += stencil.stack_maps().map(|map| 1 + map.slots().count()).sum::<usize>();
@@ -71,6 +90,7 @@ fn parameters(stencil: &CompiledStencil<'_>) -> FunctionParameters {
     let mut parameters = FunctionParameters::default();
     let callees = stencil.callee_count().min(PARAMETERS_MAX);
     parameters.callees = (0..callees).map(|index| ExternalName { namespace: 1, index }).collect();
+    parameters.layout = vec![0; stencil.layout_count().min(PARAMETERS_MAX) as usize];
     parameters.clif.callee_refs = (0..callees).collect();
     parameters.clif.stack_slots = (0..stencil.slot_count().min(PARAMETERS_MAX)).collect();
     if stencil.source_count() > 0 {

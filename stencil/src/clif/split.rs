@@ -154,6 +154,7 @@ impl Splitter {
 
         let parameters = FunctionParameters {
             callees: self.entities.names(function)?,
+            layout: Vec::new(),
             source: self.sources.take(),
             clif: ClifParameters {
                 name: match name {

@@ -5,11 +5,12 @@ use super::rows::{
     TARGET_FIXED, TARGET_FUNCTION_OFFSET, TARGET_KNOWN_SYMBOL, TARGET_LIB_CALL,
 };
 use super::{
-    DebugBuilder, Metadata, RelocationTarget, StencilHandler, StencilRelocation, StencilSlot,
-    StencilSource, StencilTrap, Table, UNWIND_CRANELIFT, UNWIND_NONE, UNWIND_SYSTEMV,
+    DebugBuilder, FieldKind, Metadata, RelocationTarget, StencilField, StencilHandler,
+    StencilRelocation, StencilSlot, StencilSource, StencilTrap, Table, UNWIND_CRANELIFT,
+    UNWIND_NONE, UNWIND_SYSTEMV,
 };
 use crate::packed::{put_sleb, put_uleb};
-use crate::parameters::{CalleeIndex, SourceOrdinal};
+use crate::parameters::{CalleeIndex, LayoutIndex, SourceOrdinal};
 
 /// Takes in one compiled function, in ascending order of offsets in each table.
 #[derive(Clone, Debug)]
@@ -19,7 +20,9 @@ pub struct StencilBuilder {
     needs_gc_heap: bool,
     callee_count: u32,
     source_count: u32,
+    layout_count: u32,
     relocations: Rows,
+    fields: Rows,
     traps: Rows,
     sources: Rows,
     last_ordinal: u32,
@@ -28,6 +31,7 @@ pub struct StencilBuilder {
     unwind_kind: u8,
     unwind: Vec<u8>,
     slot_count: u32,
+    marker: bool,
     debug: Vec<u8>,
 }
 
@@ -75,7 +79,9 @@ impl StencilBuilder {
             needs_gc_heap: false,
             callee_count,
             source_count,
+            layout_count: 0,
             relocations: Rows::default(),
+            fields: Rows::default(),
             traps: Rows::default(),
             sources: Rows::default(),
             last_ordinal: 0,
@@ -84,8 +90,15 @@ impl StencilBuilder {
             unwind_kind: UNWIND_NONE,
             unwind: Vec::new(),
             slot_count: 0,
+            marker: false,
             debug: Vec::new(),
         }
+    }
+
+    /// No code, but a note; see
+    /// [`CompiledStencil::is_marker`](super::CompiledStencil::is_marker).
+    pub fn marker() -> Self {
+        Self { marker: true, ..Self::new(Vec::new(), 1, 0, 0) }
     }
 
     /// Says whether running the code needs a garbage-collected heap.
@@ -120,6 +133,23 @@ impl StencilBuilder {
                 put_uleb(row, u64::from(callee) + TARGET_CALLEE);
             }
         }
+    }
+
+    /// Says how many numbers of the layout the parameters have.
+    pub fn layout_count(&mut self, count: u32) {
+        self.layout_count = count;
+    }
+
+    /// Adds a field that holds a number of the layout plus `addend`.
+    pub fn field(&mut self, field: StencilField, addend: u32) {
+        let StencilField { offset, kind, layout: LayoutIndex(layout) } = field;
+        let at = offset as usize;
+        match kind {
+            FieldKind::Byte => self.code[at] = addend as u8,
+            FieldKind::Word => self.code[at..at + 4].copy_from_slice(&addend.to_le_bytes()),
+        }
+        let row = self.fields.row(offset);
+        put_uleb(row, u64::from(layout) << 1 | u64::from(kind == FieldKind::Word));
     }
 
     /// Adds a trap.
@@ -207,7 +237,9 @@ impl StencilBuilder {
             needs_gc_heap: self.needs_gc_heap,
             callee_count: self.callee_count,
             source_count: self.source_count,
+            layout_count: self.layout_count,
             relocations: self.relocations.table(),
+            fields: self.fields.table(),
             traps: self.traps.table(),
             sources: self.sources.table(),
             call_sites: self.call_sites.table(),
@@ -215,6 +247,7 @@ impl StencilBuilder {
             unwind_kind: self.unwind_kind,
             unwind: &self.unwind,
             slot_count: self.slot_count,
+            marker: self.marker,
             debug: &self.debug,
         }
     }

@@ -5,11 +5,11 @@
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing))]
 
 use super::{
-    RelocationTarget, StencilCallSite, StencilHandler, StencilRelocation, StencilSlot,
-    StencilSource, StencilStackMap, StencilTrap, Table,
+    FieldKind, RelocationTarget, StencilCallSite, StencilField, StencilHandler, StencilRelocation,
+    StencilSlot, StencilSource, StencilStackMap, StencilTrap, Table,
 };
 use crate::packed::{take_sleb, take_u8, take_uleb, take_uleb32};
-use crate::parameters::{CalleeIndex, ExternalName, SourceOrdinal};
+use crate::parameters::{CalleeIndex, ExternalName, LayoutIndex, SourceOrdinal};
 
 #[inline]
 pub(super) fn step(bytes: &mut &[u8], offset: &mut u32) -> Option<u32> {
@@ -44,6 +44,16 @@ pub(super) fn take_relocation(bytes: &mut &[u8], offset: &mut u32) -> Option<Ste
             }
         },
     })
+}
+
+/// The kind of field is the lowest bit of its number.
+#[inline]
+pub(super) fn take_field(bytes: &mut &[u8], offset: &mut u32) -> Option<StencilField> {
+    let offset = step(bytes, offset)?;
+    let head = take_uleb(bytes)?;
+    let kind = if head & 1 == 1 { FieldKind::Word } else { FieldKind::Byte };
+    let layout = LayoutIndex(u32::try_from(head >> 1).ok()?);
+    Some(StencilField { offset, kind, layout })
 }
 
 #[inline]

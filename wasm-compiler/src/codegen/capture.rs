@@ -4,7 +4,6 @@
 use crate::compiler::Backend;
 use crate::pieces::{Piece, external_name, is_fixed};
 use cranelift_codegen::binemit::Reloc;
-use std::any::Any;
 use stencil::clif::{reloc_number, stack_map_slots};
 use stencil::compiled::{
     RelocationTarget, StencilHandler, StencilRelocation, StencilSource, StencilTrap,
@@ -64,13 +63,12 @@ pub(crate) fn reloc_of(kind: u8) -> Option<Reloc> {
 /// Turns a compiled function into a stencil for functions with the same
 /// parameters' shape.
 pub(super) fn capture(
-    code: &dyn Any,
+    function: &CompiledFunction,
     needs_gc_heap: bool,
     piece: &Piece,
     backend: &Backend,
 ) -> Result<StencilBuilder, CaptureError> {
     let parameters = &piece.parameters;
-    let function: &CompiledFunction = code.downcast_ref().ok_or(CaptureError::Foreign)?;
     let mut stencil = StencilBuilder::new(
         function.buffer.data().to_vec(),
         function.alignment,
@@ -78,6 +76,7 @@ pub(super) fn capture(
         parameters.source.len(),
     );
     stencil.needs_gc_heap(needs_gc_heap);
+    stencil.layout_count(piece.layout.parameter_count());
     relocations(&mut stencil, function, piece)?;
     for trap in function.traps(&backend.settings.tunables) {
         stencil.trap(StencilTrap { offset: trap.code_offset, code: trap.trap_code.as_u8() });

@@ -97,7 +97,7 @@ fn copy_and_patch(
             let (function, place) = (&functions[index], places[index]);
             let at = (place.start - base) as usize;
             let code = &mut text[at..at + place.len as usize];
-            code.copy_from_slice(function.function.stencil().code());
+            function.function.copy_code_to(code);
             patch_calls(function, place, code, places, targets)?;
         }
         Ok(())
@@ -147,7 +147,8 @@ fn with_section_builder(
     let mut places = Vec::with_capacity(functions.len());
     for function in functions {
         let stencil = function.function.stencil();
-        let start = builder.append(true, stencil.code(), stencil.alignment(), &mut control);
+        let code = function.function.final_code();
+        let start = builder.append(true, &code, stencil.alignment(), &mut control);
         for relocation in function.function.relocations() {
             let target = targets
                 .target(relocation.target)

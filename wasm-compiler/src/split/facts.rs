@@ -9,13 +9,17 @@
 //!   interned indices of the types that it names. This is more than exact code
 //!   needs (`docs/key-inputs.md`).
 
+use crate::codegen::sites::Base;
+use crate::layout::Layout;
 use crate::settings::Settings;
 use stencil::StencilWriter;
+use wasmtime_environ::PtrSize as _;
 use wasmtime_environ::{
-    DataIndex, ElemIndex, EntityRef, FactInlineIntrinsic, FuncIndex, FuncKey, FunctionType, Global,
+    ElemIndex, EntityRef, FactInlineIntrinsic, FuncIndex, FuncKey, FunctionType, Global,
     GlobalConstValue, GlobalIndex, KnownFunc, Limits, Memory, MemoryIndex, MemoryKind,
-    MemoryTunables, Module, ModuleInternedTypeIndex, ModuleTranslation, ModuleTypesBuilder, Table,
-    TableIndex, Tag, TagIndex, Tunables, TypeIndex, VMOffsets,
+    MemoryTunables, Module, ModuleInternedTypeIndex, ModuleTranslation, ModuleTypesBuilder,
+    RuntimeDataIndex, Table, TableIndex, Tag, TagIndex, Tunables, TypeIndex, VMOffsets,
+    WasmValType,
 };
 
 /// Alias regions of defined globals are told apart by 18 bits of index, those of
@@ -29,9 +33,19 @@ pub(super) struct ModuleFacts<'a, 'data> {
     pub(super) translation: &'a ModuleTranslation<'data>,
     pub(super) tunables: &'a Tunables,
     offsets: VMOffsets<u8>,
+    interned: &'a ModuleTypesBuilder,
     /// Wasmtime's serialisation of each interned type.
     types: Vec<Vec<u8>>,
     pub(super) cacheable: bool,
+    /// Whether the layout is a parameter, and not in the key.
+    pub(super) relocatable: bool,
+}
+
+/// Where facts go to: the key, and the parameters.
+pub(super) struct Sink<'s> {
+    pub(super) out: &'s mut StencilWriter,
+    pub(super) layout: &'s mut Layout,
+    pub(super) values: &'s mut Vec<u32>,
 }
 
 /// Whether alias regions are told apart, as stencils take for granted.
@@ -90,20 +104,42 @@ impl<'a, 'data> ModuleFacts<'a, 'data> {
         translation: &'a ModuleTranslation<'data>,
         types: &'a ModuleTypesBuilder,
         settings: &'a Settings,
-        pointer_bytes: u8,
+        (pointer_bytes, relocatable): (u8, bool),
         cacheable: bool,
     ) -> Self {
         Self {
             translation,
             tunables: &settings.tunables,
             offsets: VMOffsets::new(pointer_bytes, &translation.module),
+            interned: types,
             types: types.wasm_types().map(|(_, ty)| postcard_bytes(ty)).collect(),
             cacheable: cacheable && region_ids_fit(&translation.module),
+            relocatable,
         }
     }
 
     pub(super) fn type_count(&self) -> usize {
         self.types.len()
+    }
+
+    /// An entity's parts in the `VMContext`, each of so many bytes at an offset.
+    fn in_vmctx<const PARTS: usize>(&self, sink: &mut Sink<'_>, parts: [(u32, u8); PARTS]) {
+        let Sink { out, layout, values } = sink;
+        let parts = parts.map(|(start, len)| (Base::VmContext, start, u32::from(len)));
+        layout.add(out, values, &parts, self.relocatable);
+    }
+
+    /// A type's entry in the array of type ids.
+    pub(super) fn type_id(&self, sink: &mut Sink<'_>, ty: ModuleInternedTypeIndex) {
+        let Sink { out, layout, values } = sink;
+        layout.add(out, values, &[self.type_id_span(ty)], self.relocatable);
+    }
+
+    /// Where a type's entry is in the array of type ids. A module has at most a
+    /// million types (wasmparser's limit).
+    pub(super) fn type_id_span(&self, ty: ModuleInternedTypeIndex) -> (Base, u32, u32) {
+        let size = u32::from(self.offsets.ptr.size_of_vmshared_type_index());
+        (Base::TypeIds, ty.as_u32().saturating_mul(size), size)
     }
 
     /// The interned index behind a module's type index.
@@ -124,17 +160,32 @@ impl<'a, 'data> ModuleFacts<'a, 'data> {
         signature.unwrap_module_type_index()
     }
 
+    /// Whether a function of this type may return through memory, of which the
+    /// address is its first argument then, in front of the `VMContext`
+    /// (`isa/x64/abi.rs`, `compute_arg_locs`). There are eight registers for integers,
+    /// and as many for floats and vectors (`get_intreg_for_retval`); a reference may
+    /// take two.
+    pub(super) fn may_return_through_memory(&self, ty: ModuleInternedTypeIndex) -> bool {
+        const RESULTS_IN_REGISTERS: usize = 8;
+        let registers = |ty: &WasmValType| if let WasmValType::Ref(_) = ty { 2 } else { 1 };
+        let results = self.interned[ty].unwrap_func().results();
+        results.iter().map(registers).sum::<usize>() > RESULTS_IN_REGISTERS
+    }
+
     /// How a function is called, apart from its signature. For a function whose
     /// code is called directly, its name.
-    pub(super) fn callee(&self, out: &mut StencilWriter, function: FuncIndex) -> Callee {
+    pub(super) fn callee(&self, sink: &mut Sink<'_>, function: FuncIndex) -> Callee {
         let module = &self.translation.module;
         if let Some(defined) = module.defined_func_index(function) {
-            out.u8(0);
+            sink.out.u8(0);
             return Callee::Direct(FuncKey::DefinedWasmFunction(module.module_index, defined));
         }
-        out.u8(1);
-        out.u32(self.offsets.vmctx_vmfunction_import_wasm_call(function));
-        out.u32(self.offsets.vmctx_vmfunction_import_vmctx(function));
+        sink.out.u8(1);
+        let pointer = self.offsets.ptr.size();
+        let code = self.offsets.vmctx_vmfunction_import_wasm_call(function);
+        let vmctx = self.offsets.vmctx_vmfunction_import_vmctx(function);
+        self.in_vmctx(sink, [(code, pointer), (vmctx, pointer)]);
+        let out = &mut *sink.out;
         match &self.translation.known_imported_functions[function] {
             None => {
                 out.u8(0);
@@ -166,7 +217,7 @@ impl<'a, 'data> ModuleFacts<'a, 'data> {
     }
 
     /// A memory as loads and stores see it; its minimum is apart, see
-    /// [`minimum_matters`](Self::minimum_matters).
+    /// [`minimum_matters`](Self::minimum_matters), and where it lies, too.
     pub(super) fn memory(&self, out: &mut StencilWriter, index: MemoryIndex) {
         let module = &self.translation.module;
         let memory = module.memories[index];
@@ -179,22 +230,29 @@ impl<'a, 'data> ModuleFacts<'a, 'data> {
         out.bool(memory.static_heap_size().is_some());
         out.bool(memory.memory_may_move(&self.memory_tunables()));
         out.bool(module.is_exported_memory(index));
-        match module.defined_memory_index(index) {
-            None => {
-                out.u8(0);
-                out.u32(self.offsets.vmctx_vmmemory_import(index));
-                out.u32(self.offsets.vmctx_vmmemory_import_from(index));
-            }
-            Some(defined) if shared => {
-                out.u8(1);
-                out.u32(self.offsets.vmctx_vmmemory_pointer(defined));
+        out.bool(self.is_imported_memory(index));
+    }
+
+    pub(super) fn is_imported_memory(&self, index: MemoryIndex) -> bool {
+        self.translation.module.defined_memory_index(index).is_none()
+    }
+
+    /// Where a memory lies.
+    pub(super) fn memory_layout(&self, sink: &mut Sink<'_>, index: MemoryIndex) {
+        let module = &self.translation.module;
+        let ptr = &self.offsets.ptr;
+        let (start, len) = match module.defined_memory_index(index) {
+            None => (self.offsets.vmctx_vmmemory_import(index), ptr.vm_memory_import().size()),
+            Some(defined) if module.memories[index].shared => {
+                (self.offsets.vmctx_vmmemory_pointer(defined), ptr.size_of_vmmemory_pointer())
             }
             Some(defined) => {
-                out.u8(2);
                 let owned = module.owned_memory_index(defined);
-                out.u32(self.offsets.vmctx_vmmemory_definition(owned));
+                let start = self.offsets.vmctx_vmmemory_definition(owned);
+                (start, ptr.vm_memory_definition().size())
             }
-        }
+        };
+        self.in_vmctx(sink, [(start, len)]);
     }
 
     /// Whether the code of an access at a constant offset may depend on how
@@ -244,9 +302,10 @@ impl<'a, 'data> ModuleFacts<'a, 'data> {
         Some(values[at].1)
     }
 
-    pub(super) fn global(&self, out: &mut StencilWriter, index: GlobalIndex) {
+    pub(super) fn global(&self, sink: &mut Sink<'_>, index: GlobalIndex) {
         let module = &self.translation.module;
         let Global { wasm_ty, mutability } = module.globals[index];
+        let out = &mut *sink.out;
         out.raw(&postcard_bytes(&wasm_ty));
         out.bool(mutability);
         if let Some(value) = self.constant(index) {
@@ -260,21 +319,31 @@ impl<'a, 'data> ModuleFacts<'a, 'data> {
             }
             return;
         }
+        out.bool(module.is_exported_global(index));
         match module.defined_global_index(index) {
             Some(defined) => {
                 out.u8(1);
-                out.u32(self.offsets.vmctx_vmglobal_definition(defined));
+                let start = self.offsets.vmctx_vmglobal_definition(defined);
+                let len = self.offsets.ptr.vm_global_definition().size();
+                // To the address of a collected reference its offset is added, as a
+                // constant that is one value with the function's own that equal it
+                // (`func_environ.rs`, `translate_global_get`).
+                let relocatable = self.relocatable && !wasm_ty.is_vmgcref_type();
+                let span = (Base::VmContext, start, u32::from(len));
+                let Sink { out, layout, values } = sink;
+                layout.add(out, values, &[span], relocatable);
             }
             None => {
                 out.u8(2);
-                out.u32(self.offsets.vmctx_vmglobal_import_from(index));
+                let start = self.offsets.vmctx_vmglobal_import_from(index);
+                self.in_vmctx(sink, [(start, self.offsets.ptr.size())]);
             }
         }
-        out.bool(module.is_exported_global(index));
     }
 
-    pub(super) fn table(&self, out: &mut StencilWriter, index: TableIndex) {
+    pub(super) fn table(&self, sink: &mut Sink<'_>, index: TableIndex) {
         let module = &self.translation.module;
+        let out = &mut *sink.out;
         let Table { idx_type, limits: Limits { min, max }, ref_type } = module.tables[index];
         out.uleb(u64::from(index.as_u32()));
         out.raw(&postcard_bytes(&(idx_type, ref_type)));
@@ -290,12 +359,13 @@ impl<'a, 'data> ModuleFacts<'a, 'data> {
             Some(defined) => {
                 out.u8(0);
                 out.uleb(u64::from(defined.as_u32()));
-                out.u32(self.offsets.vmctx_vmtable_definition(defined));
+                let start = self.offsets.vmctx_vmtable_definition(defined);
+                self.in_vmctx(sink, [(start, self.offsets.ptr.vm_table_definition().size())]);
             }
             None => {
                 out.u8(1);
-                out.u32(self.offsets.vmctx_vmtable_import(index));
-                out.u32(self.offsets.vmctx_vmtable_from(index));
+                let start = self.offsets.vmctx_vmtable_import(index);
+                self.in_vmctx(sink, [(start, self.offsets.ptr.vm_table_import().size())]);
             }
         }
     }
@@ -306,7 +376,8 @@ impl<'a, 'data> ModuleFacts<'a, 'data> {
         [signature.unwrap_module_type_index(), exception.unwrap_module_type_index()]
     }
 
-    pub(super) fn tag(&self, out: &mut StencilWriter, index: TagIndex) {
+    pub(super) fn tag(&self, sink: &mut Sink<'_>, index: TagIndex) {
+        let out = &mut *sink.out;
         out.uleb(u64::from(index.as_u32()));
         match self.translation.module.defined_tag_index(index) {
             Some(defined) => {
@@ -315,22 +386,20 @@ impl<'a, 'data> ModuleFacts<'a, 'data> {
             }
             None => {
                 out.u8(1);
-                out.u32(self.offsets.vmctx_vmtag_import_vmctx(index));
-                out.u32(self.offsets.vmctx_vmtag_import_index(index));
+                let size = self.offsets.ptr.size();
+                let vmctx = self.offsets.vmctx_vmtag_import_vmctx(index);
+                let in_vmctx = self.offsets.vmctx_vmtag_import_index(index);
+                self.in_vmctx(sink, [(vmctx, size), (in_vmctx, 4)]);
             }
         }
     }
 
-    pub(super) fn data_segment(&self, out: &mut StencilWriter, index: DataIndex) {
-        match self.translation.runtime_data_map[index] {
-            None => out.u8(0),
-            Some(segment) => {
-                out.u8(1);
-                out.uleb(segment.index() as u64);
-                out.u32(self.offsets.vmctx_runtime_data_base(segment));
-                out.u32(self.offsets.vmctx_runtime_data_length(segment));
-            }
-        }
+    pub(super) fn runtime_data(&self, sink: &mut Sink<'_>, segment: RuntimeDataIndex) {
+        sink.out.uleb(segment.index() as u64);
+        let size = self.offsets.ptr.size();
+        let base = self.offsets.vmctx_runtime_data_base(segment);
+        let length = self.offsets.vmctx_runtime_data_length(segment);
+        self.in_vmctx(sink, [(base, size), (length, 4)]);
     }
 
     pub(super) fn element_segment(&self, out: &mut StencilWriter, index: ElemIndex) {

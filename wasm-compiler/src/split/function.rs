@@ -1,17 +1,18 @@
 //! One WebAssembly function -> its stencil and parameters, in one pass that also
 //! validates the body.
 
-use super::facts::{Callee, ModuleFacts};
+use super::facts::{Callee, ModuleFacts, Sink};
 use super::operators;
 use crate::error::CompileError;
+use crate::layout::Layout;
 use crate::pieces::external_name;
 use stencil::{FunctionParameters, FunctionStencil, SourceLocations, StencilKind, StencilWriter};
 use wasmparser::{
     BranchHint, FuncToValidate, FuncValidatorAllocations, HeapType, UnpackedIndex, ValType,
 };
 use wasmtime_environ::{
-    DefinedFuncIndex, EntityRef, FuncIndex, FunctionBodyData, GlobalIndex, MemoryIndex,
-    ModuleInternedTypeIndex, TableIndex, TagIndex, TypeIndex,
+    DataIndex, DefinedFuncIndex, EntityRef, FuncIndex, FunctionBodyData, GlobalIndex, MemoryIndex,
+    ModuleInternedTypeIndex, TableIndex, TagIndex, TypeIndex, WasmHeapType,
 };
 
 /// Splits the functions of one module, one after another.
@@ -27,6 +28,7 @@ pub(super) struct Split<'a> {
     /// `None` if the facts do not cover what the function does.
     pub(super) stencil: Option<FunctionStencil<'a>>,
     pub(super) parameters: FunctionParameters,
+    pub(super) layout: Layout,
 }
 
 impl<'a> Splitter<'a> {
@@ -64,12 +66,17 @@ impl<'a> Splitter<'a> {
             out: &mut self.writer,
             ordinals: &mut self.ordinals,
             parameters: FunctionParameters::default(),
+            layout: Layout::default(),
             covered: facts.cacheable,
+            accesses_memory: true,
             hints: BranchHints::of(facts, index),
             base,
         };
         let signature = facts.signature(index);
         encoder.type_content(signature);
+        if facts.may_return_through_memory(signature) {
+            encoder.layout.make_opaque();
+        }
 
         let at = |offset: usize| u32::try_from(offset).map_err(CompileError::wasmtime);
         let mut source = SourceLocations::starting_at(at(base)?, reader.bytes_remaining());
@@ -98,12 +105,13 @@ impl<'a> Splitter<'a> {
         reader.finish_expression(&visitor)?;
 
         source.shrink_to_fit();
-        let Encoder { mut parameters, covered, .. } = encoder;
+        let Encoder { mut parameters, layout, covered, .. } = encoder;
         self.allocations = Some(validator.into_allocations());
         parameters.source = source;
         Ok(Split {
             stencil: covered.then(|| self.writer.stencil(StencilKind::WasmFunction)),
             parameters,
+            layout,
         })
     }
 }
@@ -114,7 +122,10 @@ pub(super) struct Encoder<'e, 'a> {
     pub(super) out: &'e mut StencilWriter,
     ordinals: &'e mut LocalOrdinals,
     parameters: FunctionParameters,
+    layout: Layout,
     covered: bool,
+    /// Whether the operator that is being written accesses the memory that it names.
+    pub(super) accesses_memory: bool,
     hints: BranchHints<'a>,
     /// Where the body starts in the input.
     base: usize,
@@ -164,10 +175,29 @@ impl Encoder<'_, '_> {
         }
     }
 
-    /// A type whose interned index the code may hold.
+    /// A type whose interned index the code may hold in any form.
     pub(super) fn type_in_code(&mut self, ty: ModuleInternedTypeIndex) {
         self.raw(ty.as_u32());
         self.type_content(ty);
+        if self.ordinals.of(Class::TypeInCode, ty.index()).1 {
+            self.layout.add_known(self.facts.type_id_span(ty));
+        }
+    }
+
+    /// The type that a table's functions are called with. Where the table says
+    /// nothing about its functions' types, the code loads the type's id.
+    pub(super) fn checked_type(&mut self, ty: TypeIndex, table: TableIndex) {
+        let ty = self.facts.interned(ty);
+        let elements = self.facts.translation.module.tables[table].ref_type.heap_type;
+        if elements != WasmHeapType::Func {
+            self.type_in_code(ty);
+        } else if self.ordinal(Class::TypeId, ty.index()) {
+            self.facts.type_id(&mut self.sink(), ty);
+        }
+    }
+
+    fn sink(&mut self) -> Sink<'_> {
+        Sink { out: self.out, layout: &mut self.layout, values: &mut self.parameters.layout }
     }
 
     pub(super) fn value_type(&mut self, ty: ValType) {
@@ -206,7 +236,7 @@ impl Encoder<'_, '_> {
         }
         let signature = self.facts.signature(function);
         self.type_content(signature);
-        if let Callee::Direct(key) = self.facts.callee(self.out, function) {
+        if let Callee::Direct(key) = self.facts.callee(&mut self.sink(), function) {
             // Two imports of a component's module may be the same function.
             let name = external_name(key);
             let callees = &mut self.parameters.callees;
@@ -227,6 +257,11 @@ impl Encoder<'_, '_> {
         if self.ordinal(Class::Memory, memory.index()) {
             self.facts.memory(self.out, memory);
         }
+        // What an import is has to be loaded even to grow it.
+        let is_found = self.accesses_memory || self.facts.is_imported_memory(memory);
+        if is_found && self.ordinals.of(Class::MemoryLayout, memory.index()).1 {
+            self.facts.memory_layout(&mut self.sink(), memory);
+        }
     }
 
     /// An access at a constant offset from an index.
@@ -244,19 +279,30 @@ impl Encoder<'_, '_> {
 
     pub(super) fn global_use(&mut self, global: GlobalIndex) {
         if self.ordinal(Class::Global, global.index()) {
-            self.facts.global(self.out, global);
+            self.facts.global(&mut self.sink(), global);
+        }
+    }
+
+    pub(super) fn data_segment_use(&mut self, segment: DataIndex) {
+        let Some(segment) = self.facts.translation.runtime_data_map[segment] else {
+            self.out.u8(0);
+            return;
+        };
+        self.out.u8(1);
+        if self.ordinal(Class::RuntimeData, segment.index()) {
+            self.facts.runtime_data(&mut self.sink(), segment);
         }
     }
 
     pub(super) fn table_use(&mut self, table: TableIndex) {
         if self.ordinal(Class::Table, table.index()) {
-            self.facts.table(self.out, table);
+            self.facts.table(&mut self.sink(), table);
         }
     }
 
     pub(super) fn tag_use(&mut self, tag: TagIndex) {
         if self.ordinal(Class::Tag, tag.index()) {
-            self.facts.tag(self.out, tag);
+            self.facts.tag(&mut self.sink(), tag);
             for ty in self.facts.tag_types(tag) {
                 self.type_in_code(ty);
             }
@@ -268,15 +314,19 @@ impl Encoder<'_, '_> {
 #[derive(Clone, Copy)]
 enum Class {
     Type,
+    TypeId,
+    TypeInCode,
     Function,
     Memory,
+    MemoryLayout,
     MemoryMinimum,
     Global,
     Table,
     Tag,
+    RuntimeData,
 }
 
-const CLASSES: usize = 7;
+const CLASSES: usize = 11;
 
 /// The order of first use of a function's entities. A function's ordinals are
 /// forgotten by counting up, not by clearing.
@@ -292,12 +342,16 @@ impl LocalOrdinals {
         let module = &facts.translation.module;
         let sizes: [usize; CLASSES] = [
             facts.type_count(),
+            facts.type_count(),
+            facts.type_count(),
             module.functions.len(),
+            module.memories.len(),
             module.memories.len(),
             module.memories.len(),
             module.globals.len(),
             module.tables.len(),
             module.tags.len(),
+            module.runtime_data.len(),
         ];
         Self { function: 0, next: [0; CLASSES], seen: sizes.map(|size| vec![(0, 0); size]) }
     }

@@ -47,6 +47,7 @@ macro_rules! define_visits {
             self.validator.$validator(self.offset).$visit($($($arg.clone()),*)?)?;
             let encoder = &mut *self.encoder;
             encoder.opcode(Opcode::$op as u16);
+            encoder.accesses_memory = accesses_memory!($op);
             $($(encoder.$arg($arg.clone());)*)?
             not_covered_proposal!(encoder, $proposal);
             beyond_immediates!(self, $op $($(, $arg)*)?);
@@ -72,6 +73,26 @@ macro_rules! not_covered_proposal {
     ($encoder:ident, $covered:ident) => {};
 }
 
+/// Whether the code of an operator accesses the memory that it names. These leave it
+/// to the runtime, which they hand the memory's index.
+macro_rules! accesses_memory {
+    (MemoryGrow) => {
+        false
+    };
+    (MemoryAtomicNotify) => {
+        false
+    };
+    (MemoryAtomicWait32) => {
+        false
+    };
+    (MemoryAtomicWait64) => {
+        false
+    };
+    ($other:ident) => {
+        true
+    };
+}
+
 /// Facts that an operator uses and that the names of its immediates do not tell.
 macro_rules! beyond_immediates {
     // The runtime is handed the function's index.
@@ -87,6 +108,19 @@ macro_rules! beyond_immediates {
     };
     ($self:ident, MemoryAtomicWait64, $memarg:ident) => {
         $self.encoder.memory_handed_over(MemoryIndex::from_u32($memarg.memory))
+    };
+    // The callee's type is checked.
+    ($self:ident, CallIndirect, $ty:ident, $table:ident) => {
+        $self.encoder.checked_type(TypeIndex::from_u32($ty), TableIndex::from_u32($table))
+    };
+    ($self:ident, ReturnCallIndirect, $ty:ident, $table:ident) => {
+        $self.encoder.checked_type(TypeIndex::from_u32($ty), TableIndex::from_u32($table))
+    };
+    ($self:ident, CallRef, $ty:ident) => {
+        $self.encoder.type_in_code($self.encoder.facts.interned(TypeIndex::from_u32($ty)))
+    };
+    ($self:ident, ReturnCallRef, $ty:ident) => {
+        $self.encoder.type_in_code($self.encoder.facts.interned(TypeIndex::from_u32($ty)))
     };
     // The branches that may have a hint.
     ($self:ident, If, $blockty:ident) => {
@@ -183,25 +217,28 @@ impl Encoder<'_, '_> {
         self.callee(FuncIndex::from_u32(index));
     }
 
+    /// A callee's type; what the code may hold of it besides is beyond the immediate.
     fn type_index(&mut self, index: u32) {
+        let ty = self.facts.interned(TypeIndex::from_u32(index));
+        self.type_content(ty);
+    }
+
+    /// The runtime may be handed the type's index.
+    fn struct_type_index(&mut self, index: u32) {
         let ty = self.facts.interned(TypeIndex::from_u32(index));
         self.type_in_code(ty);
     }
 
-    fn struct_type_index(&mut self, index: u32) {
-        self.type_index(index);
-    }
-
     fn array_type_index(&mut self, index: u32) {
-        self.type_index(index);
+        self.struct_type_index(index);
     }
 
     fn array_type_index_src(&mut self, index: u32) {
-        self.type_index(index);
+        self.struct_type_index(index);
     }
 
     fn array_type_index_dst(&mut self, index: u32) {
-        self.type_index(index);
+        self.struct_type_index(index);
     }
 
     fn cont_type_index(&mut self, _: u32) {
@@ -272,7 +309,7 @@ impl Encoder<'_, '_> {
     }
 
     fn data_index(&mut self, index: u32) {
-        self.facts.data_segment(self.out, DataIndex::from_u32(index));
+        self.data_segment_use(DataIndex::from_u32(index));
     }
 
     fn array_data_index(&mut self, index: u32) {

@@ -3,6 +3,7 @@
 //! and the two after it).
 
 use crate::input::Input;
+use crate::layout::Layout;
 use crate::pieces::{self, Piece, external_name};
 use stencil::{CacheKey, Fingerprint, FunctionParameters, StencilKind, StencilWriter};
 use wasmtime_environ::{
@@ -22,12 +23,14 @@ pub(super) fn split(input: &Input<'_>, fingerprint: &Fingerprint, covered: bool)
             func_key: FuncKey::ArrayToWasmTrampoline(module, function),
             cache_key: key(StencilKind::ArrayToWasm, signature.unwrap_module_type_index()),
             parameters,
+            layout: Layout::default(),
         }
     };
     let leave = |ty: ModuleInternedTypeIndex| Piece {
         func_key: FuncKey::WasmToArrayTrampoline(ty),
         cache_key: key(StencilKind::WasmToArray, ty),
         parameters: FunctionParameters::default(),
+        layout: Layout::default(),
     };
     let mut pieces: Vec<Piece> = pieces::escaping(input).into_iter().map(enter).collect();
     pieces.extend(pieces::host_types(input).into_iter().map(leave));
@@ -56,5 +59,6 @@ pub(crate) fn builtin(builtin: BuiltinFunctionIndex, fingerprint: &Fingerprint) 
         func_key: FuncKey::WasmToBuiltinTrampoline(builtin),
         cache_key: Some(writer.stencil(StencilKind::WasmToBuiltin).key(fingerprint)),
         parameters: FunctionParameters::default(),
+        layout: Layout::default(),
     }
 }

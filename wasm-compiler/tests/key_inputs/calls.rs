@@ -1,7 +1,10 @@
 //! D. Functions that are called directly: who is called is a parameter, how is in
 //! the key. `components.rs` has the states of a component's imports.
 
-use crate::check::{DEFAULT, check_changes, check_finer, check_parameter};
+use crate::check::{
+    AARCH64, DEFAULT, X86_64, check_changes, check_finer, check_keeps, check_parameter,
+    check_place, check_shared,
+};
 
 #[test]
 fn a_callee_is_defined_or_imported() {
@@ -67,21 +70,36 @@ fn which_calls_have_one_callee() {
 
 #[test]
 fn which_import_is_called() {
-    let module = |callee: &str| {
+    let module = |functions: &str| {
+        format!(r#"(module (import "" "a" (func $a)) (import "" "b" (func $b)) {functions})"#)
+    };
+    let [a, b] = ["(func (call $a))", "(func (call $b))"].map(module);
+    check_parameter(&X86_64, &a, &b, 0);
+    check_changes(&AARCH64, &a, &b, 0);
+    check_shared(&a, &module("(func (call $a)) (func (call $b))"));
+}
+
+#[test]
+fn which_calls_are_of_one_import() {
+    let module = |first: &str, second: &str| {
         format!(
-            r#"(module (import "" "a" (func $a)) (import "" "b" (func $b)) (func (call {callee})))"#
+            r#"(module (import "" "a" (func $a)) (import "" "b" (func $b))
+            (func (call {first}) (call {second})))"#
         )
     };
-    check_changes(&DEFAULT, &module("$a"), &module("$b"), 0);
+    check_changes(&X86_64, &module("$a", "$a"), &module("$a", "$b"), 0);
+    check_parameter(&X86_64, &module("$a", "$b"), &module("$b", "$a"), 0);
 }
 
 /// Memories lie in front of functions in the VMContext, tables behind them.
 #[test]
 fn offsets_of_an_imported_callee() {
+    check_place(r#"(module (import "" "f" (func $f)) FRONT (func (call $f)))"#, 0);
     let module =
         |front: &str| format!(r#"(module {front} (import "" "f" (func $f)) (func (call $f)))"#);
     let alone = module("");
-    check_changes(&DEFAULT, &alone, &module(r#"(import "" "m" (memory 1))"#), 0);
-    check_changes(&DEFAULT, &alone, &module(r#"(import "" "g" (func (param f32)))"#), 0);
-    crate::check::check_keeps(&DEFAULT, &alone, &module(r#"(import "" "t" (table 1 funcref))"#), 0);
+    check_parameter(&X86_64, &alone, &module(r#"(import "" "m" (memory 1))"#), 0);
+    // There is a trampoline for each type.
+    check_parameter(&X86_64, &alone, &module(r#"(import "" "g" (func (param f32)))"#), 1);
+    check_keeps(&X86_64, &alone, &module(r#"(import "" "t" (table 1 funcref))"#), 0);
 }

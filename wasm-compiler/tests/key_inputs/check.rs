@@ -1,6 +1,7 @@
 //! The checks: what one of two inputs leaves in the cache, and what the other
 //! one finds there.
 
+use object::{Object as _, ObjectSection as _, ObjectSymbol as _};
 use oracle::recorder::Recorder;
 use oracle::same::{assert_same, stock};
 use oracle::store::MemoryStore;
@@ -47,6 +48,20 @@ pub static CHECKED: LazyLock<Setup> = LazyLock::new(|| {
         config.memory_reservation(1 << 20)
     })
 });
+
+/// A target whose code is understood: where a module's entities lie is a parameter.
+pub static X86_64: LazyLock<Setup> = LazyLock::new(|| x86_64(|config| config));
+
+/// One whose code is not: where they lie is in the key.
+pub static AARCH64: LazyLock<Setup> = LazyLock::new(|| {
+    Setup::new(|config| config.target("aarch64-unknown-linux-gnu").expect("it is in this build"))
+});
+
+/// [`X86_64`] with other settings.
+pub fn x86_64(configure: impl FnOnce(&mut Config) -> &mut Config) -> Setup {
+    let target = "x86_64-unknown-linux-gnu";
+    Setup::new(|config| configure(config.target(target).expect("it is in this build")))
+}
 
 /// What came of one compile.
 pub struct Compiled {
@@ -139,4 +154,48 @@ pub fn check_keeps(
 pub fn check_parameter(setup: &Setup, first: &impl Input, second: &impl Input, added: u64) {
     let [first, second] = check_keeps(setup, first, second, added);
     assert_ne!(first, second, "this is no parameter: nothing in the artifact has changed");
+}
+
+/// `FRONT` in a module's text stands where there can be more memories, which move
+/// an entity in the VMContext. Where it lies is a parameter as long as its
+/// displacement keeps its size, and the size is in the key. For a target whose code
+/// is not understood all of it is.
+#[track_caller]
+pub fn check_place(text: &str, piece: usize) {
+    // A shared memory takes a pointer, and nothing else.
+    let moved_by = |bytes: usize| text.replace("FRONT", &"(memory 1 1 shared)".repeat(bytes / 8));
+    check_parameter(&X86_64, &moved_by(0), &moved_by(16), 0);
+    check_parameter(&X86_64, &moved_by(160), &moved_by(176), 0);
+    check_changes(&X86_64, &moved_by(0), &moved_by(160), piece);
+    check_changes(&AARCH64, &moved_by(0), &moved_by(16), piece);
+}
+
+/// The second input has the first one's only function, and another one that has
+/// the same key and other code.
+#[track_caller]
+pub fn check_shared(one: &impl Input, both: &impl Input) {
+    let [_, artifact] = check_keeps(&X86_64, one, both, 0);
+    let keys = |input: &[u8]| X86_64.compile("cold", input, &MemoryStore::default()).keys;
+    assert_eq!(keys(&one.wasm()), keys(&both.wasm()), "the functions have keys of their own");
+    let file = object::File::parse(&*artifact).expect("it is an ELF file");
+    let text = file.section_by_name(".text").expect("there is code");
+    let is_function = |name: &str| name.starts_with("wasm[0]::function[");
+    let symbols = file.symbols().filter(|symbol| symbol.name().is_ok_and(is_function));
+    let code = symbols.map(|symbol| text.data_range(symbol.address(), symbol.size()));
+    let code: Vec<&[u8]> = code.map(|code| code.ok().flatten().expect("it has code")).collect();
+    let [first, second] = *code else { panic!("{} functions", code.len()) };
+    assert_ne!(first, second, "the functions have the same code");
+}
+
+/// The inputs differ in the layout, which the code of one piece knows in a way
+/// that is not understood: that piece is compiled for each layout.
+#[track_caller]
+pub fn check_kept_by_layout(setup: &Setup, first: &impl Input, second: &impl Input) {
+    let (first, second) = (first.wasm(), second.wasm());
+    let store = MemoryStore::default();
+    setup.compile("first", &first, &store);
+    let misses = |what: &str, input: &[u8]| setup.compile(what, input, &store).report.misses;
+    assert_eq!(misses("second, on what the first has left", &second), 1);
+    assert_eq!(misses("first, again", &first), 0);
+    assert_eq!(misses("second, again", &second), 0);
 }

@@ -1,6 +1,9 @@
 //! D. Memories that a function accesses, measures or grows.
 
-use crate::check::{CHECKED, DEFAULT, Setup, check_changes, check_finer, check_keeps};
+use crate::check::{
+    AARCH64, CHECKED, DEFAULT, Setup, X86_64, check_changes, check_finer, check_keeps,
+    check_parameter, check_place, x86_64,
+};
 use wasmtime::OptLevel;
 
 /// A module with memories, and a function that accesses the first one.
@@ -55,7 +58,8 @@ fn owned_or_not() {
             "(module {first} (memory $m 1 2) (func (param i32) (result i32) (i32.load $m (local.get 0))))"
         )
     };
-    check_changes(&DEFAULT, &second("(memory 1 2)"), &second("(memory 1 2 shared)"), 0);
+    check_parameter(&X86_64, &second("(memory 1 2)"), &second("(memory 1 2 shared)"), 0);
+    check_changes(&AARCH64, &second("(memory 1 2)"), &second("(memory 1 2 shared)"), 0);
 }
 
 #[test]
@@ -65,25 +69,48 @@ fn which_memory() {
             "(module (memory $a 1) (memory $b 1) (func (param i32) (result i32) (i32.load {memory} (local.get 0))))"
         )
     };
-    check_changes(&DEFAULT, &module("$a"), &module("$b"), 0);
+    check_parameter(&X86_64, &module("$a"), &module("$b"), 0);
+    check_changes(&AARCH64, &module("$a"), &module("$b"), 0);
 }
+
+/// Accesses the memory `$m`.
+const READING: &str = "(func (param i32) (result i32) (i32.load $m (local.get 0)))";
 
 #[test]
 fn offsets_in_the_vmcontext() {
-    let first = accessing("(memory 1)");
-    check_changes(&DEFAULT, &first, &accessing("(memory 1) (memory 1)"), 0);
-    let with_import = r#"(module (import "" "m" (memory $i 1)) (memory $m 1)
-        (func (param i32) (result i32) (i32.load $m (local.get 0))))"#;
-    check_changes(&DEFAULT, &first, &with_import, 0);
-    let imported = r#"(module (import "" "m" (memory $m 1)) FRONT
-        (func (param i32) (result i32) (i32.load $m (local.get 0))))"#;
-    // Functions lie behind memories.
-    check_keeps(
-        &DEFAULT,
-        &imported.replace("FRONT", ""),
-        &imported.replace("FRONT", r#"(import "" "f" (func (param f32)))"#),
-        1,
-    );
+    check_place(&format!("(module FRONT (memory $m 1) {READING})"), 0);
+    check_place(&format!("(module FRONT (memory $m 1 1 shared) {READING})"), 0);
+    let imported = |front: usize| {
+        let front = r#"(import "" "" (memory 1))"#.repeat(front);
+        format!(r#"(module {front} (import "" "m" (memory $m 1)) {READING})"#)
+    };
+    // At 48, 72, 144 and 168.
+    check_parameter(&X86_64, &imported(0), &imported(1), 0);
+    check_parameter(&X86_64, &imported(4), &imported(5), 0);
+    check_changes(&X86_64, &imported(0), &imported(4), 0);
+    check_changes(&AARCH64, &imported(0), &imported(1), 0);
+    // Functions lie behind memories, and have trampolines.
+    let before = format!(r#"(module (import "" "m" (memory $m 1)) {READING})"#);
+    let function = r#"(import "" "f" (func (param f32)))"#;
+    let behind = format!(r#"(module (import "" "m" (memory $m 1)) {function} {READING})"#);
+    check_keeps(&X86_64, &before, &behind, 1);
+}
+
+/// The base is within the reach of one byte, the length behind it is not.
+#[test]
+fn one_that_lies_across_the_reach_of_a_byte() {
+    let checked = x86_64(|config| {
+        config.signals_based_traps(false).memory_guard_size(0);
+        config.memory_reservation(1 << 20)
+    });
+    let at = |start: usize| {
+        let front = "(memory 1 1 shared)".repeat((start - 56) / 8);
+        format!("(module {front} (memory $m 1) {READING})")
+    };
+    check_parameter(&checked, &at(104), &at(112), 0);
+    check_changes(&checked, &at(112), &at(120), 0);
+    check_changes(&checked, &at(120), &at(128), 0);
+    check_parameter(&checked, &at(128), &at(136), 0);
 }
 
 #[test]

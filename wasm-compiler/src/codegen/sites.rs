@@ -1,0 +1,79 @@
+//! Machine code of one function -> the fields in it that hold where something
+//! lies in the `VMContext`, or which of the module's types is meant.
+//!
+//! Wasmtime translates an access to a module's entity into a load or a store at
+//! an offset from the `VMContext`, and a check of a type into a load from the
+//! array of type ids, which the `VMContext` points to. Nothing else in a
+//! function's code knows the layout. So the fields are found by following the
+//! `VMContext` pointer from the register in which it arrives: through moves,
+//! spills and reloads, along every path. The displacement of each access that it
+//! is the base of is a site.
+//!
+//! Invariant: whatever instruction has the pointer in a way that is not one of
+//! these makes the whole function [`Unexplained`]. No site is found by what its
+//! bytes look like.
+
+mod x86_64;
+
+use target_lexicon::Architecture;
+
+/// What an access is relative to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Base {
+    /// The function's own `VMContext`.
+    VmContext,
+    /// The array of type ids.
+    TypeIds,
+}
+
+/// A field of the code that holds a distance from a base.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Site {
+    /// Byte offset of the field in the code.
+    pub(crate) at: u32,
+    /// Size of the field in bytes: 1 or 4; 0 if a distance of 0 takes none.
+    pub(crate) width: u8,
+    pub(crate) base: Base,
+    /// The distance in bytes.
+    pub(crate) displacement: u32,
+}
+
+/// Code that is not understood.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{what}, at byte {at} of the function's code")]
+pub(crate) struct Unexplained {
+    pub(crate) at: u32,
+    pub(crate) what: &'static str,
+}
+
+/// A call that an exception may leave.
+#[derive(Clone, Debug)]
+pub(crate) struct Landing {
+    /// The call's return address, as a byte offset in the code.
+    pub(crate) return_offset: u32,
+    /// Where its handlers start.
+    pub(crate) handlers: Vec<u32>,
+}
+
+/// One function's machine code, and what its bytes alone do not tell.
+#[derive(Clone, Debug)]
+pub(crate) struct Code<'a> {
+    pub(crate) bytes: &'a [u8],
+    /// Byte offsets of the fields that relocations fill in, ascending.
+    pub(crate) relocated: &'a [u32],
+    pub(crate) landings: &'a [Landing],
+    /// Where the `VMContext` points to the array of type ids.
+    pub(crate) type_ids_at: u32,
+}
+
+/// Finds the sites of an architecture's code.
+pub(crate) type Finder = fn(&Code<'_>) -> Result<Vec<Site>, Unexplained>;
+
+/// The finder of an architecture; none for those whose code is not understood yet,
+/// on which the layout stays a part of the key.
+pub(crate) fn finder(architecture: Architecture) -> Option<Finder> {
+    match architecture {
+        Architecture::X86_64 => Some(x86_64::find),
+        _ => None,
+    }
+}

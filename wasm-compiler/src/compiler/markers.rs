@@ -1,0 +1,192 @@
+//! Code that is not understood -> a marker, and an entry for each layout.
+//!
+//! The finder is one that refuses everything, so that each function that uses an
+//! entity is such code. Wasmtime judges every artifact, and nothing is rejected.
+
+use super::Compiler;
+use crate::codegen::sites::{Code, Site, Unexplained};
+use crate::report::Report;
+use crate::verify::VerifySample;
+use oracle::same::{assert_same, stock};
+use oracle::store::MemoryStore;
+use std::borrow::Cow;
+use std::sync::Mutex;
+use stencil::{CacheKey, CacheStore, Lookup, NewEntry, PublishSummary, entry};
+use wasmtime::{Config, Engine};
+
+/// A store, and how many keys each lookup has asked it for.
+#[derive(Default)]
+struct Batches {
+    store: MemoryStore,
+    sizes: Mutex<Vec<usize>>,
+}
+
+impl Batches {
+    /// The sizes of the lookups since the last time.
+    fn take(&self) -> Vec<usize> {
+        std::mem::take(&mut self.sizes.lock().expect("nothing panics in there"))
+    }
+
+    fn marker_count(&self) -> usize {
+        let entries = self.store.entries();
+        entries.iter().filter(|(key, bytes)| entry::is_marker(key, bytes)).count()
+    }
+
+    fn entry_count(&self) -> usize {
+        self.store.entries().len()
+    }
+}
+
+impl CacheStore for Batches {
+    fn get(&self, key: &[u8]) -> Option<Cow<'_, [u8]>> {
+        self.store.get(key)
+    }
+
+    fn insert(&self, key: &[u8], value: Vec<u8>) -> bool {
+        self.store.insert(key, value)
+    }
+
+    fn lookup(&self, keys: &[CacheKey]) -> Vec<Lookup> {
+        self.sizes.lock().expect("nothing panics in here").push(keys.len());
+        self.store.lookup(keys)
+    }
+
+    fn publish(&self, entries: &[NewEntry]) -> PublishSummary {
+        self.store.publish(entries)
+    }
+
+    fn replace(&self, entries: &[NewEntry]) -> PublishSummary {
+        self.store.replace(entries)
+    }
+}
+
+fn refuse(_: &Code<'_>) -> Result<Vec<Site>, Unexplained> {
+    Err(Unexplained { at: 0, what: "anything" })
+}
+
+/// A host whose compiler understands no code, or all that there is.
+struct Host {
+    engine: Engine,
+    compiler: Compiler,
+}
+
+impl Host {
+    fn new(understands: bool) -> Self {
+        let mut config = Config::new();
+        config.target("x86_64-unknown-linux-gnu").expect("it is in this build");
+        let engine = Engine::new(&config).expect("the configuration is sound");
+        let mut compiler = Compiler::for_engine(&engine).expect("artifacts show all settings");
+        assert!(compiler.backend.finder.is_some(), "no code of this target is understood");
+        if !understands {
+            compiler.backend.finder = Some(refuse);
+        }
+        Self { engine, compiler }
+    }
+
+    /// Compiles a module's text, and holds the artifact against Wasmtime's.
+    #[track_caller]
+    fn check(&self, text: &str, store: &Batches) -> Report {
+        let wasm = wat::parse_str(text).expect("it is a module");
+        let expected = stock(&self.engine, &wasm).expect("Wasmtime takes it");
+        let (artifact, report) = self.compiler.compile(&wasm, store).expect("it compiles");
+        assert_same("markers", &wasm, &expected, &artifact);
+        assert_eq!((report.rejected, report.bypassed, report.conflicts), (0, 0, 0));
+        assert!(report.differences.is_empty());
+        store.store.assert_no_conflicts();
+        report
+    }
+}
+
+/// A module with two globals and these functions; there is a trampoline for their
+/// type.
+fn module(functions: &str) -> String {
+    format!(
+        "(module (global $a (mut i32) (i32.const 1)) (global $b (mut i32) (i32.const 1)) {functions})"
+    )
+}
+
+const READS_A: &str = "(func (result i32) (global.get $a))";
+const READS_B: &str = "(func (result i32) (global.get $b))";
+
+#[test]
+fn a_marker_is_followed_by_a_second_lookup() {
+    for (understands, markers) in [(false, 1), (true, 0)] {
+        let (host, store) = (Host::new(understands), Batches::default());
+        let cold = host.check(&module(READS_A), &store);
+        assert_eq!((cold.misses, cold.lookups), (2, 2));
+        let [first] = *store.take() else { panic!("a cold compile asks again") };
+        assert_eq!((store.marker_count(), store.entry_count()), (markers, 2 + markers));
+
+        let warm = host.check(&module(READS_A), &store);
+        assert_eq!((warm.misses, warm.hits.total(), warm.published.stored), (0, 2, 0));
+        let expected = if understands { vec![first] } else { vec![first, markers] };
+        assert_eq!(store.take(), expected);
+    }
+}
+
+#[test]
+fn another_layout_has_code_of_its_own() {
+    for (understands, markers) in [(false, 1), (true, 0)] {
+        let (host, store) = (Host::new(understands), Batches::default());
+        host.check(&module(READS_A), &store);
+        // It is a miss for the layout alone: the marker is there already.
+        let other = host.check(&module(READS_B), &store);
+        let added = markers as u64;
+        assert_eq!((other.misses, other.published.stored), (added, added));
+        assert_eq!(other.published.already_there, 0);
+        assert_eq!((store.marker_count(), store.entry_count()), (markers, 2 + 2 * markers));
+        for text in [module(READS_A), module(READS_B)] {
+            assert_eq!(host.check(&text, &store).misses, 0);
+        }
+    }
+}
+
+#[test]
+fn two_functions_of_one_key_have_one_marker() {
+    for (understands, markers) in [(false, 1), (true, 0)] {
+        let (host, store) = (Host::new(understands), Batches::default());
+        let both = module(&format!("{READS_A} {READS_B}"));
+        host.check(&both, &store);
+        // The marker and both codes, or the one entry; and the trampoline.
+        assert_eq!((store.marker_count(), store.entry_count()), (markers, 2 + 2 * markers));
+        store.take();
+        let warm = host.check(&both, &store);
+        assert_eq!((warm.misses, warm.hits.total()), (0, 3));
+        assert_eq!(store.take().get(1).copied().unwrap_or(0), 2 * markers);
+        for text in [module(READS_A), module(READS_B)] {
+            assert_eq!(host.check(&text, &store).misses, 0);
+        }
+    }
+}
+
+#[test]
+fn what_is_behind_a_marker_is_verified() {
+    let (mut host, store) = (Host::new(false), Batches::default());
+    host.check(&module(READS_A), &store);
+    host.compiler.set_verify(VerifySample::one_in(1));
+    let report = host.check(&module(READS_A), &store);
+    assert_eq!((report.verified, report.misses, report.hits.total()), (2, 0, 2));
+    assert_eq!(report.published.stored, 0);
+    let report = host.check(&module(READS_B), &store);
+    assert_eq!((report.verified, report.misses, report.hits.total()), (1, 1, 1));
+}
+
+/// A store may lose one of the two.
+#[test]
+fn a_marker_without_code_is_a_miss() {
+    let (host, store) = (Host::new(false), Batches::default());
+    host.check(&module(READS_A), &store);
+    let marker = {
+        let entries = store.store.entries();
+        let mut markers = entries.iter().filter(|(key, bytes)| entry::is_marker(key, bytes));
+        markers.next().map(|(key, _)| *key).expect("there is one")
+    };
+    let behind = marker.with_layout(&[48]);
+    for lost in [behind, marker] {
+        let removed = store.store.entries().remove(&lost);
+        assert!(removed.is_some(), "it was not there");
+        let report = host.check(&module(READS_A), &store);
+        assert_eq!((report.misses, report.published.stored), (1, 1));
+        assert_eq!(store.store.entries().get(&lost), removed.as_ref());
+    }
+}
