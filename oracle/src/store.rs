@@ -26,6 +26,11 @@ impl MemoryStore {
         self.entries.lock().expect("no test panics while it holds the entries")
     }
 
+    /// Another store with the same entries.
+    pub fn fork(&self) -> Self {
+        Self { entries: Mutex::new(self.entries().clone()), ..Self::default() }
+    }
+
     /// How many lookups found an entry so far.
     pub fn served(&self) -> u64 {
         self.served.load(Ordering::Relaxed)

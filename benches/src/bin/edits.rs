@@ -1,0 +1,82 @@
+//! Modules -> how much of each is found again after something was put in front of
+//! everything else of its kind, and whether the artifact is stock Wasmtime's.
+//!
+//! `cargo run --release -p benches --bin edits -- A.wasm B.wasm`
+
+use anyhow::{Context as _, Result};
+use clap::Parser;
+use generate::edit::Edit;
+use oracle::same::assert_same;
+use oracle::store::MemoryStore;
+use std::path::{Path, PathBuf};
+use wasm_compiler::{Compiler, Report};
+use wasmtime::Engine;
+
+/// Compiles modules, then each after an edit, on what the first compile left
+#[derive(Debug, Parser)]
+struct Arguments {
+    /// Core modules
+    #[arg(required = true, value_name = "WASM")]
+    modules: Vec<PathBuf>,
+    /// Do not compile with stock Wasmtime, and do not compare
+    #[arg(long)]
+    unchecked: bool,
+}
+
+/// What a new build prepends. A function of the module's own is one piece more, and
+/// one that is exported has a trampoline.
+const EDITS: [Edit; 7] = [
+    Edit::ImportFunction,
+    Edit::Type,
+    Edit::ImportGlobal,
+    Edit::Global,
+    Edit::Table,
+    Edit::ExportFunction,
+    Edit::Function,
+];
+
+fn main() -> Result<()> {
+    let arguments = Arguments::parse();
+    let engine = Engine::default();
+    let compiler = Compiler::for_engine(&engine)?;
+    println!("module                    edit            lookups  misses  code bytes found  bytes");
+    for path in &arguments.modules {
+        let wasm =
+            std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+        let store = MemoryStore::default();
+        compiler.compile(&wasm, &store)?;
+        for edit in EDITS {
+            let Some(edited) = edit.apply(&wasm) else {
+                println!("{:25} {edit:14?}  does not apply", name(path));
+                continue;
+            };
+            // Each edit finds what the module left, and nothing of another edit.
+            let after = store.fork();
+            let (artifact, report) = compiler.compile(&edited, &after)?;
+            let verdict = if arguments.unchecked {
+                "not compared"
+            } else {
+                let expected = engine.precompile_module(&edited)?;
+                assert_same(&name(path), &edited, &expected, &artifact);
+                "stock's"
+            };
+            print(path, edit, &report, verdict);
+        }
+    }
+    Ok(())
+}
+
+fn name(path: &Path) -> String {
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+fn print(path: &Path, edit: Edit, report: &Report, verdict: &str) {
+    let found = 100.0 * report.hit_code_bytes as f64 / report.code_bytes.max(1) as f64;
+    println!(
+        "{:25} {:14} {:>8} {:>7} {found:>16.3} %  {verdict}",
+        name(path),
+        format!("{edit:?}"),
+        report.lookups,
+        report.misses,
+    );
+}
