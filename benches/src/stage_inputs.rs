@@ -109,9 +109,8 @@ pub fn unsealed(stencil: &CompiledStencil<'_>) -> StencilBuilder {
     builder.needs_gc_heap(stencil.needs_gc_heap());
     builder.layout_count(stencil.layout_count());
     for field in stencil.fields() {
-        let held = &stencil.code()[field.offset as usize..][..field.kind.width() as usize];
-        let addend = held.iter().rev().fold(0, |addend, byte| addend << 8 | u32::from(*byte));
-        builder.field(field, addend);
+        let addend = field.kind.read(stencil.code(), field.offset);
+        builder.field(field, addend.expect("fields of an open entry lie in its code"));
     }
     stencil.relocations().for_each(|relocation| builder.relocation(relocation));
     stencil.traps().for_each(|trap| builder.trap(trap));

@@ -88,6 +88,24 @@ impl FieldKind {
             Self::Word => 1 << 31,
         }
     }
+
+    /// What the field at a byte offset of the code holds; `None` outside of the code.
+    pub fn read(self, code: &[u8], offset: u32) -> Option<u32> {
+        let code = code.get(offset as usize..)?;
+        match self {
+            Self::Byte => code.first().copied().map(u32::from),
+            Self::Word => code.first_chunk().copied().map(u32::from_le_bytes),
+        }
+    }
+
+    /// Has the field at a byte offset, which lies in the code, hold a number.
+    pub(crate) fn write(self, code: &mut [u8], offset: u32, number: u32) {
+        let at = offset as usize;
+        match self {
+            Self::Byte => code[at] = number as u8,
+            Self::Word => code[at..at + 4].copy_from_slice(&number.to_le_bytes()),
+        }
+    }
 }
 
 /// A field of the code that holds one of the layout's numbers, plus what the entry

@@ -3,7 +3,7 @@
 //!
 //! No other code knows which kinds of fixup there are.
 
-use crate::compiled::{CompiledStencil, FieldKind, RelocationTarget, StencilField};
+use crate::compiled::{CompiledStencil, RelocationTarget, StencilField};
 use crate::parameters::{ExternalName, FunctionParameters, LayoutIndex};
 use std::borrow::Cow;
 
@@ -125,11 +125,8 @@ impl<'a> FinalizedFunction<'a> {
     /// Fills in the fields of a copy of the stencil's code.
     fn fill(&self, code: &mut [u8]) {
         for field in self.stencil.fields() {
-            let at = field.offset as usize;
-            let Some(number) = self.number(field) else { continue };
-            match field.kind {
-                FieldKind::Byte => code[at] = number as u8,
-                FieldKind::Word => code[at..at + 4].copy_from_slice(&number.to_le_bytes()),
+            if let Some(number) = self.number(field) {
+                field.kind.write(code, field.offset, number);
             }
         }
     }
@@ -138,11 +135,7 @@ impl<'a> FinalizedFunction<'a> {
     fn number(&self, field: StencilField) -> Option<u32> {
         let LayoutIndex(index) = field.layout;
         let number = self.parameters.layout.get(index as usize)?;
-        let code = self.stencil.code().get(field.offset as usize..)?;
-        let addend = match field.kind {
-            FieldKind::Byte => u32::from(*code.first()?),
-            FieldKind::Word => u32::from_le_bytes(*code.first_chunk()?),
-        };
+        let addend = field.kind.read(self.stencil.code(), field.offset)?;
         number.checked_add(addend).filter(|number| *number < field.kind.limit())
     }
 

@@ -13,7 +13,7 @@ use crate::compiler::Backend;
 use crate::error::CompileError;
 use crate::input::{Input, Types};
 use crate::lookup::{Found, Slot, Slots, Slotted};
-use crate::pieces::{self, Piece};
+use crate::pieces;
 pub(crate) use capture::{CaptureError, reloc_of};
 pub(crate) use frame::{CIE_POINTER_AT, FrameTables, PC_BEGIN_AT, PC_BEGIN_END};
 use rayon::prelude::*;
@@ -38,10 +38,15 @@ pub(crate) struct Fresh {
 impl Fresh {
     /// What should have been found under the key that was asked for.
     pub(crate) fn answer(&self, slots: &Slots<'_>) -> Option<(CacheKey, &EntryBytes)> {
-        match &self.marker {
-            Some(marker) if !slots.has_layout(self.slot) => Some((marker.key, &marker.bytes)),
-            _ => self.key.map(|key| (key, &self.bytes)),
+        match self.new_marker(slots) {
+            Some(marker) => Some((marker.key, &marker.bytes)),
+            None => self.key.map(|key| (key, &self.bytes)),
         }
+    }
+
+    /// The marker, if none was found.
+    fn new_marker(&self, slots: &Slots<'_>) -> Option<&NewEntry> {
+        self.marker.as_ref().filter(|_| !slots.has_layout(self.slot))
     }
 }
 
@@ -74,20 +79,12 @@ pub(crate) fn compile_all(
 fn compile(
     input: &Input<'_>,
     backend: &Backend,
-    Slotted { piece, slot }: Slotted<'_>,
+    slotted: Slotted<'_>,
 ) -> Result<Result<Fresh, CaptureError>, CompileError> {
-    let symbol = pieces::symbol(input, piece.func_key);
-    let CompiledFunctionBody { code, needs_gc_heap } =
-        generate(input, backend, piece.func_key, &symbol)?;
-    let sealed = seal(&*code, needs_gc_heap, piece, backend);
-    Ok(sealed.map(|Sealed { key, bytes, marker }| Fresh { slot, key, bytes, marker }))
-}
-
-/// A piece's entry, and the key that it belongs to.
-struct Sealed {
-    key: Option<CacheKey>,
-    bytes: EntryBytes,
-    marker: Option<NewEntry>,
+    let func_key = slotted.piece.func_key;
+    let symbol = pieces::symbol(input, func_key);
+    let CompiledFunctionBody { code, needs_gc_heap } = generate(input, backend, func_key, &symbol)?;
+    Ok(seal(&*code, needs_gc_heap, slotted, backend))
 }
 
 /// Makes the entry of compiled code: without the layout, if what the code knows of
@@ -95,9 +92,9 @@ struct Sealed {
 fn seal(
     code: &dyn Any,
     needs_gc_heap: bool,
-    piece: &Piece,
+    Slotted { piece, slot }: Slotted<'_>,
     backend: &Backend,
-) -> Result<Sealed, CaptureError> {
+) -> Result<Fresh, CaptureError> {
     let function: &CompiledFunction = code.downcast_ref().ok_or(CaptureError::Foreign)?;
     let stencil = capture::capture(function, needs_gc_heap, piece, backend)?;
     let sealed = |key: CacheKey, stencil: &StencilBuilder| {
@@ -105,7 +102,7 @@ fn seal(
     };
     let (Some(key), 1..) = (piece.cache_key, piece.layout.parameter_count()) else {
         let bytes = sealed(piece.cache_key.unwrap_or(NO_KEY), &stencil)?;
-        return Ok(Sealed { key: piece.cache_key, bytes, marker: None });
+        return Ok(Fresh { slot, key: piece.cache_key, bytes, marker: None });
     };
     if let Some(fields) = relocate::fields(function, piece, backend) {
         let mut relocatable = stencil.clone();
@@ -114,12 +111,12 @@ fn seal(
         }
         let bytes = sealed(key, &relocatable)?;
         if relocate::restores(&key, &bytes, piece, function.buffer.data()) {
-            return Ok(Sealed { key: Some(key), bytes, marker: None });
+            return Ok(Fresh { slot, key: Some(key), bytes, marker: None });
         }
     }
     let marker = NewEntry { key, bytes: sealed(key, &StencilBuilder::marker())? };
     let key = key.with_layout(&piece.parameters.layout);
-    Ok(Sealed { key: Some(key), bytes: sealed(key, &stencil)?, marker: Some(marker) })
+    Ok(Fresh { slot, key: Some(key), bytes: sealed(key, &stencil)?, marker: Some(marker) })
 }
 
 /// Adds what was compiled to what was found. From here on the two are alike.
@@ -168,7 +165,7 @@ fn entries<'a>(
     is_wanted: impl Fn(Slot) -> bool,
 ) -> Vec<NewEntry> {
     let of = |fresh: &Fresh| {
-        let marker = fresh.marker.clone().filter(|_| !slots.has_layout(fresh.slot));
+        let marker = fresh.new_marker(slots).cloned();
         let entry = fresh.key.map(|key| NewEntry { key, bytes: fresh.bytes.clone() });
         marker.into_iter().chain(entry).collect::<Vec<_>>()
     };

@@ -143,11 +143,7 @@ impl StencilBuilder {
     /// Adds a field that holds a number of the layout plus `addend`.
     pub fn field(&mut self, field: StencilField, addend: u32) {
         let StencilField { offset, kind, layout: LayoutIndex(layout) } = field;
-        let at = offset as usize;
-        match kind {
-            FieldKind::Byte => self.code[at] = addend as u8,
-            FieldKind::Word => self.code[at..at + 4].copy_from_slice(&addend.to_le_bytes()),
-        }
+        kind.write(&mut self.code, offset, addend);
         let row = self.fields.row(offset);
         put_uleb(row, u64::from(layout) << 1 | u64::from(kind == FieldKind::Word));
     }

@@ -396,7 +396,7 @@ impl Step<'_, '_> {
             Effect::Unwind => {
                 state.stack = state.frame.ok_or(self.unexplained("an unknown stack frame"))?;
             }
-            Effect::Push(_) => state.stack -= POINTER_BYTES,
+            Effect::Push => state.stack -= POINTER_BYTES,
             Effect::Pop(to) => {
                 state.stack += POINTER_BYTES;
                 if to == RBP {

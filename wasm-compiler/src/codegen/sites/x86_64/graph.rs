@@ -11,11 +11,6 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Of a byte at which no instruction starts.
 const NONE: u32 = u32::MAX;
 
-/// What covers a byte.
-const DATA: u8 = 0;
-const INSTRUCTION: u8 = 1;
-const TABLE: u8 = 2;
-
 /// The size of an entry of a jump table, in bytes.
 const ENTRY_BYTES: u32 = 4;
 
@@ -41,7 +36,7 @@ impl Graph {
                 targets: BTreeSet::new(),
                 tables: BTreeMap::new(),
             },
-            covered: vec![DATA; code.bytes.len()],
+            covered: vec![false; code.bytes.len()],
             waiting: Vec::new(),
             tables: Vec::new(),
             constants: BTreeSet::new(),
@@ -76,7 +71,8 @@ struct Reader<'c, 'a> {
     decoder: Decoder<'a>,
     explainer: Explainer,
     graph: Graph,
-    covered: Vec<u8>,
+    /// The bytes that are of an instruction or a jump table.
+    covered: Vec<bool>,
     /// Targets that have not been read.
     waiting: Vec<u32>,
     /// Jumps whose table has not been read, with how many entries it has if that is
@@ -135,7 +131,7 @@ impl Reader<'_, '_> {
                 decoded.flow = Flow::Table;
                 self.tables.push((at, entries));
             }
-            self.cover(at, decoded.end(), INSTRUCTION)?;
+            self.cover(at, decoded.end())?;
             if let Some(memory) = decoded.memory
                 && let From::Code(target) = memory.from
                 && !relocated
@@ -163,13 +159,13 @@ impl Reader<'_, '_> {
         relocated.get(first).is_some_and(|offset| *offset < at + len as u32)
     }
 
-    fn cover(&mut self, from: u32, to: u32, with: u8) -> Result<(), Unexplained> {
+    fn cover(&mut self, from: u32, to: u32) -> Result<(), Unexplained> {
         let overlap = Unexplained { at: from, what: "two readings of the same bytes" };
         let bytes = self.covered.get_mut(from as usize..to as usize).ok_or(overlap)?;
-        if bytes.iter().any(|byte| *byte != DATA) {
+        if bytes.contains(&true) {
             return Err(overlap);
         }
-        bytes.fill(with);
+        bytes.fill(true);
         Ok(())
     }
 
@@ -222,7 +218,7 @@ impl Reader<'_, '_> {
         let mut at = table;
         while (targets.len() as u32) < entries
             && !self.graph.targets.contains(&at)
-            && self.covered.get(at as usize).is_some_and(|byte| *byte == DATA)
+            && self.covered.get(at as usize) == Some(&false)
             && let Some(entry) = self.code.bytes[at as usize..].first_chunk::<4>()
         {
             let target = i64::from(table) + i64::from(i32::from_le_bytes(*entry));
@@ -239,7 +235,7 @@ impl Reader<'_, '_> {
             return Err(Unexplained { at: jump, what: "a jump table without entries" });
         }
         self.constants.remove(&table);
-        self.cover(table, at, TABLE)?;
+        self.cover(table, at)?;
         self.graph.tables.insert(jump, targets);
         Ok(())
     }
@@ -247,16 +243,14 @@ impl Reader<'_, '_> {
     /// What is not covered has to be what instructions name as data, or jumps.
     fn check_cover(&self) -> Result<(), Unexplained> {
         for constant in &self.constants {
-            if self.covered.get(*constant as usize).is_none_or(|byte| *byte != DATA) {
+            if self.covered.get(*constant as usize) != Some(&false) {
                 return Err(Unexplained { at: *constant, what: "a constant among instructions" });
             }
         }
         let mut at = 0;
-        for run in self.covered.chunk_by(|one, other| (*one == DATA) == (*other == DATA)) {
+        for run in self.covered.chunk_by(|one, other| one == other) {
             let end = at + run.len() as u32;
-            if run[0] == DATA
-                && self.constants.range(at..end).next().is_none()
-                && !self.are_jumps(at, end)
+            if !run[0] && self.constants.range(at..end).next().is_none() && !self.are_jumps(at, end)
             {
                 return Err(Unexplained { at, what: "bytes that nothing leads to" });
             }

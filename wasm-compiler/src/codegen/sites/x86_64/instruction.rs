@@ -2,8 +2,9 @@
 
 use super::super::Unexplained;
 use iced_x86::{
-    ConstantOffsets, EncodingKind, FlowControl, Instruction, InstructionInfoFactory,
-    InstructionInfoOptions, MemorySize, Mnemonic, OpAccess, OpKind, Register,
+    ConstantOffsets, EncodingKind, FlowControl, Instruction, InstructionInfo,
+    InstructionInfoFactory, InstructionInfoOptions, MemorySize, Mnemonic, OpAccess, OpKind,
+    Register,
 };
 
 /// A general-purpose register by its number in the encoding.
@@ -49,7 +50,7 @@ pub(super) enum Effect {
     /// `mov rsp, rbp`
     Unwind,
     /// A register onto the stack.
-    Push(Gpr),
+    Push,
     /// A register from the stack.
     Pop(Gpr),
     /// Any other.
@@ -156,8 +157,10 @@ impl Explainer {
     ) -> Result<Decoded, Unexplained> {
         let at = instruction.ip32();
         let unexplained = |what| Unexplained { at, what };
-        let (reads, writes) = self.registers(instruction);
-        let memory = memory(instruction, offsets, self)?;
+        let options = InstructionInfoOptions::NO_MEMORY_USAGE;
+        let info = self.info.info_options(instruction, options);
+        let (reads, writes) = registers(instruction, info);
+        let memory = memory(instruction, offsets, info)?;
         let target = || {
             let target = u32::try_from(instruction.near_branch_target()).ok();
             target.filter(|target| *target < code_len).ok_or(unexplained("a jump out of the code"))
@@ -185,56 +188,54 @@ impl Explainer {
             memory,
         })
     }
+}
 
-    /// The registers that are read as data, and those that are written.
-    fn registers(&mut self, instruction: &Instruction) -> (Gprs, Gprs) {
-        let options = InstructionInfoOptions::NO_MEMORY_USAGE;
-        let info = self.info.info_options(instruction, options);
-        let (mut reads, mut writes) = (0, 0);
-        let mut explicit = 0;
-        for operand in 0..instruction.op_count() {
-            if instruction.op_kind(operand) == OpKind::Register
-                && let Some(register) = gpr(instruction.op_register(operand))
-            {
-                explicit |= bit(register);
-                if is_read(info.op_access(operand)) {
-                    reads |= bit(register);
-                }
-            }
-        }
-        let base = gpr(instruction.memory_base()).map_or(0, bit);
-        let address = base | gpr(instruction.memory_index()).map_or(0, bit);
-        for used in info.used_registers() {
-            let Some(register) = gpr(used.register()) else { continue };
-            if is_write(used.access()) {
-                writes |= bit(register);
-            }
-            if is_read(used.access()) && (explicit | address) & bit(register) == 0 {
+/// The registers that are read as data, and those that are written.
+fn registers(instruction: &Instruction, info: &InstructionInfo) -> (Gprs, Gprs) {
+    let (mut reads, mut writes) = (0, 0);
+    let mut explicit = 0;
+    for operand in 0..instruction.op_count() {
+        if instruction.op_kind(operand) == OpKind::Register
+            && let Some(register) = gpr(instruction.op_register(operand))
+        {
+            explicit |= bit(register);
+            if is_read(info.op_access(operand)) {
                 reads |= bit(register);
             }
         }
-        // Of these, an address's register may be an operand that is not named, too.
-        if matches!(
-            instruction.mnemonic(),
-            Mnemonic::Mul
-                | Mnemonic::Imul
-                | Mnemonic::Div
-                | Mnemonic::Idiv
-                | Mnemonic::Cmpxchg
-                | Mnemonic::Cmpxchg8b
-                | Mnemonic::Cmpxchg16b
-                | Mnemonic::Mulx
-        ) {
-            reads |= address & (bit(RAX) | bit(RDX));
-        }
-        (reads, writes)
     }
+    let base = gpr(instruction.memory_base()).map_or(0, bit);
+    let address = base | gpr(instruction.memory_index()).map_or(0, bit);
+    for used in info.used_registers() {
+        let Some(register) = gpr(used.register()) else { continue };
+        if is_write(used.access()) {
+            writes |= bit(register);
+        }
+        if is_read(used.access()) && (explicit | address) & bit(register) == 0 {
+            reads |= bit(register);
+        }
+    }
+    // Of these, an address's register may be an operand that is not named, too.
+    if matches!(
+        instruction.mnemonic(),
+        Mnemonic::Mul
+            | Mnemonic::Imul
+            | Mnemonic::Div
+            | Mnemonic::Idiv
+            | Mnemonic::Cmpxchg
+            | Mnemonic::Cmpxchg8b
+            | Mnemonic::Cmpxchg16b
+            | Mnemonic::Mulx
+    ) {
+        reads |= address & (bit(RAX) | bit(RDX));
+    }
+    (reads, writes)
 }
 
 fn memory(
     instruction: &Instruction,
     offsets: ConstantOffsets,
-    explainer: &mut Explainer,
+    info: &InstructionInfo,
 ) -> Result<Option<Memory>, Unexplained> {
     let at = instruction.ip32();
     let unexplained = |what| Unexplained { at, what };
@@ -262,8 +263,7 @@ fn memory(
     if instruction.has_segment_prefix() {
         return Err(unexplained("a segment"));
     }
-    let options = InstructionInfoOptions::NO_MEMORY_USAGE;
-    let access = explainer.info.info_options(instruction, options).op_access(operand);
+    let access = info.op_access(operand);
     let size = match instruction.memory_size() {
         MemorySize::Unknown => 0,
         size => u16::try_from(size.size()).unwrap_or(0),
@@ -316,7 +316,7 @@ fn effect(instruction: &Instruction) -> Result<Effect, &'static str> {
             Effect::Xor(number(registers.0), number(registers.1))
         }
         (Mnemonic::Lea, _) => Effect::Address,
-        (Mnemonic::Push, (OpKind::Register, _)) => Effect::Push(number(registers.0)),
+        (Mnemonic::Push, (OpKind::Register, _)) => Effect::Push,
         (Mnemonic::Pop, (OpKind::Register, _)) => Effect::Pop(number(registers.0)),
         (
             Mnemonic::Add | Mnemonic::Sub,
