@@ -107,7 +107,7 @@ pub fn unsealed(stencil: &CompiledStencil<'_>) -> StencilBuilder {
         stencil.source_count(),
     );
     builder.needs_gc_heap(stencil.needs_gc_heap());
-    builder.layout_count(stencil.layout_count());
+    builder.number_count(stencil.number_count());
     for field in stencil.fields() {
         let addend = field.kind.read(stencil.code(), field.offset);
         builder.field(field, addend.expect("fields of an open entry lie in its code"));

@@ -133,6 +133,7 @@ impl Config {
             target: target.map(|target| target.value),
             opt_level: opt_level.map(|level| OptLevel::from(level.value)),
             cranelift: cranelift.into_iter().map(|(name, chosen)| (name, chosen.value)).collect(),
+            stencils: wasm_compiler::Stencils::Exact,
         };
         Ok(SettingsChoice::Options(options))
     }

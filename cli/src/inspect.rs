@@ -61,7 +61,7 @@ fn layout(stencil: &CompiledStencil<'_>) -> String {
     if stencil.is_marker() {
         return "in the key: the code is in other entries, one for each layout".to_owned();
     }
-    let (numbers, fields) = (stencil.layout_count().into(), stencil.field_count().into());
+    let (numbers, fields) = (stencil.number_count().into(), stencil.field_count().into());
     format!("{} numbers, in {} fields of the code", count(numbers), count(fields))
 }
 

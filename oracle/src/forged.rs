@@ -23,6 +23,6 @@ pub fn other_code<'a>(
     let code = other.expect("they are not all the same").to_vec();
     let (callees, sources) = (stencil.callee_count(), stencil.source_count());
     let mut forged = StencilBuilder::new(code, stencil.alignment(), callees, sources);
-    forged.layout_count(stencil.layout_count());
+    forged.number_count(stencil.number_count());
     entry::seal(key, &forged).expect("it is small")
 }

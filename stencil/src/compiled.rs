@@ -19,7 +19,7 @@ mod debug;
 mod rows;
 
 use crate::packed::unzigzag;
-use crate::parameters::{CalleeIndex, ExternalName, LayoutIndex, SourceOrdinal};
+use crate::parameters::{CalleeIndex, ExternalName, NumberIndex, SourceOrdinal};
 use bincode::{BorrowDecode, Encode};
 pub use builder::StencilBuilder;
 pub use debug::{
@@ -108,7 +108,7 @@ impl FieldKind {
     }
 }
 
-/// A field of the code that holds one of the layout's numbers, plus what the entry
+/// A field of the code that holds one of the parameters' numbers, plus what the entry
 /// has in its place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StencilField {
@@ -117,7 +117,7 @@ pub struct StencilField {
     /// How it is held.
     pub kind: FieldKind,
     /// Which number.
-    pub layout: LayoutIndex,
+    pub number: NumberIndex,
 }
 
 /// An instruction that may trap.
@@ -250,8 +250,8 @@ pub(crate) struct Metadata<'a> {
     pub(crate) needs_gc_heap: bool,
     pub(crate) callee_count: u32,
     pub(crate) source_count: u32,
-    /// How many numbers of the layout the parameters must have.
-    pub(crate) layout_count: u32,
+    /// How many numbers the parameters must have.
+    pub(crate) number_count: u32,
     pub(crate) relocations: Table<'a>,
     pub(crate) fields: Table<'a>,
     pub(crate) traps: Table<'a>,
@@ -309,12 +309,12 @@ impl<'a> CompiledStencil<'a> {
         self.metadata.source_count
     }
 
-    /// How many numbers of the layout the parameters must have.
-    pub fn layout_count(&self) -> u32 {
-        self.metadata.layout_count
+    /// How many numbers the parameters must have.
+    pub fn number_count(&self) -> u32 {
+        self.metadata.number_count
     }
 
-    /// The fields that hold numbers of the layout, in ascending order of offset,
+    /// The fields that hold numbers of the parameters, in ascending order of offset,
     /// none overlapping another.
     pub fn fields(&self) -> impl Iterator<Item = StencilField> + use<'a> {
         let mut offset = 0;
@@ -381,9 +381,9 @@ impl<'a> CompiledStencil<'a> {
         self.metadata.slot_count
     }
 
-    /// Whether this is no code, but a note: the stencil's code knows the layout in
-    /// a way that is not understood, and is kept for each layout by itself, under
-    /// [`CacheKey::with_layout`](crate::CacheKey::with_layout).
+    /// Whether this is no code, but a note: the stencil's code knows the numbers
+    /// in a way that is not understood, and is kept for each of them by itself, under
+    /// [`CacheKey::with_numbers`](crate::CacheKey::with_numbers).
     pub fn is_marker(&self) -> bool {
         self.metadata.marker
     }
@@ -425,10 +425,10 @@ impl<'a> CompiledStencil<'a> {
         let mut offset = 0;
         let end = Cell::new(0);
         let fits = |field: StencilField| {
-            let LayoutIndex(layout) = field.layout;
+            let NumberIndex(number) = field.number;
             let follows = field.offset >= end.get();
             end.set(field.offset.saturating_add(field.kind.width()));
-            follows && layout < metadata.layout_count && end.get() <= code_len
+            follows && number < metadata.number_count && end.get() <= code_len
         };
         metadata.fields.all(|bytes| take_field(bytes, &mut offset), fits)?;
         match metadata.unwind_kind {

@@ -4,7 +4,7 @@
 //! No other code knows which kinds of fixup there are.
 
 use crate::compiled::{CompiledStencil, RelocationTarget, StencilField};
-use crate::parameters::{ExternalName, FunctionParameters, LayoutIndex};
+use crate::parameters::{ExternalName, FunctionParameters, NumberIndex};
 use std::borrow::Cow;
 
 /// Whom a function's relocation names in its module.
@@ -45,20 +45,20 @@ pub struct FinalizedFunction<'a> {
 /// A stencil and parameters that were not split from the same function.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "entry is for {stencil_callees} callees, {stencil_layout} numbers of the layout and \
-     {stencil_sources} source locations, the function has {callees}, {layout} and {sources}"
+    "entry is for {stencil_callees} callees, {stencil_numbers} numbers and \
+     {stencil_sources} source locations, the function has {callees}, {numbers} and {sources}"
 )]
 pub struct ParameterMismatch {
     /// Callees that the stencil refers to.
     pub stencil_callees: u32,
-    /// Numbers of the layout that the stencil refers to.
-    pub stencil_layout: u32,
+    /// Numbers that the stencil refers to.
+    pub stencil_numbers: u32,
     /// Source locations that the stencil refers to.
     pub stencil_sources: u32,
     /// Callees of the parameters.
     pub callees: u32,
-    /// Numbers of the layout that the parameters have, and that fit their fields.
-    pub layout: u32,
+    /// Numbers that the parameters have, and that fit their fields.
+    pub numbers: u32,
     /// Source locations of the parameters.
     pub sources: u32,
 }
@@ -76,17 +76,17 @@ pub fn finalize<'a>(
     let callees = u32::try_from(parameters.callees.len()).unwrap_or(u32::MAX);
     let sources = parameters.source.len();
     let function = FinalizedFunction { stencil, parameters };
-    let layout = function.layout_that_fits();
+    let numbers = function.numbers_that_fit();
     if stencil.callee_count() != callees
-        || stencil.layout_count() != layout
+        || stencil.number_count() != numbers
         || stencil.source_count() != sources
     {
         return Err(ParameterMismatch {
             stencil_callees: stencil.callee_count(),
-            stencil_layout: stencil.layout_count(),
+            stencil_numbers: stencil.number_count(),
             stencil_sources: stencil.source_count(),
             callees,
-            layout,
+            numbers,
             sources,
         });
     }
@@ -133,18 +133,18 @@ impl<'a> FinalizedFunction<'a> {
 
     /// What a field holds in this module, if it can.
     fn number(&self, field: StencilField) -> Option<u32> {
-        let LayoutIndex(index) = field.layout;
-        let number = self.parameters.layout.get(index as usize)?;
+        let NumberIndex(index) = field.number;
+        let number = self.parameters.numbers.get(index as usize)?;
         let addend = field.kind.read(self.stencil.code(), field.offset)?;
         number.checked_add(addend).filter(|number| *number < field.kind.limit())
     }
 
     /// The count of the parameters' numbers; 0 or another that belongs to no
     /// stencil with such fields if one of them does not fit.
-    fn layout_that_fits(&self) -> u32 {
+    fn numbers_that_fit(&self) -> u32 {
         let mut fields = self.stencil.fields();
         match fields.all(|field| self.number(field).is_some()) {
-            true => u32::try_from(self.parameters.layout.len()).unwrap_or(u32::MAX),
+            true => u32::try_from(self.parameters.numbers.len()).unwrap_or(u32::MAX),
             false => 0,
         }
     }

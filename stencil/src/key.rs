@@ -41,14 +41,14 @@ impl CacheKey {
         Self(hash.finalize().into())
     }
 
-    /// The key of the same stencil with the layout in it, for code that knows the
-    /// layout in a way that is not understood.
-    pub fn with_layout(&self, layout: &[u32]) -> Self {
+    /// The key of the same stencil with the parameters' numbers in it, for code that
+    /// knows them in a way that is not understood.
+    pub fn with_numbers(&self, numbers: &[u32]) -> Self {
         let mut hash = Sha256::new();
         hash.update(self.0);
         // In the place of a stencil's kind.
         hash.update([0]);
-        for number in layout {
+        for number in numbers {
             hash.update(number.to_le_bytes());
         }
         Self(hash.finalize().into())

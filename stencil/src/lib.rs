@@ -51,6 +51,6 @@ pub use entry::{EntryBytes, EntryError};
 pub use function_stencil::{FunctionStencil, StencilKind, StencilWriter};
 pub use key::{CacheKey, Fingerprint};
 pub use parameters::{
-    CalleeIndex, ExternalName, FunctionParameters, LayoutIndex, SourceLocations, SourceOrdinal,
+    CalleeIndex, ExternalName, FunctionParameters, NumberIndex, SourceLocations, SourceOrdinal,
 };
 pub use store::{CacheStore, Lookup, MissReason, NewEntry, PublishSummary, Tier};

@@ -1,8 +1,8 @@
 //! What may differ between two functions that share a stencil.
 //!
 //! Invariant: nothing in here is hashed and nothing in here reaches code
-//! generation as anything but a name, a source location or the displacement of an
-//! access.
+//! generation as anything but a name, a source location, the displacement of an access
+//! or a constant that it does not know.
 
 use crate::packed;
 
@@ -11,10 +11,10 @@ use crate::packed;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CalleeIndex(pub u32);
 
-/// The place of a number in [`FunctionParameters::layout`]: its order of first use
+/// The place of a number in [`FunctionParameters::numbers`]: its order of first use
 /// in the function.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct LayoutIndex(pub u32);
+pub struct NumberIndex(pub u32);
 
 /// The place of a source location in a function: 0 is its start, the next ones
 /// are its local declarations and its operators, in the order of the body.
@@ -37,9 +37,10 @@ pub struct ExternalName {
 pub struct FunctionParameters {
     /// Who is called, in order of first use, each name once.
     pub callees: Vec<ExternalName>,
-    /// Where what the function uses lies in its module's runtime structures: a
-    /// distance in bytes from the structure's start, in order of first use.
-    pub layout: Vec<u32>,
+    /// What the code holds as plain numbers, in order of first use: where what the
+    /// function uses lies in its module's runtime structures, a distance in bytes from
+    /// the structure's start; and values of constants.
+    pub numbers: Vec<u32>,
     /// Where each operator stands in the input.
     pub source: SourceLocations,
     /// What only functions of Cranelift's other front ends have.

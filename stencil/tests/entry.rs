@@ -11,7 +11,7 @@ use stencil::compiled::{
 use stencil::entry::{self, EntryError, HEADER_LEN};
 use stencil::finalize::{FinalTarget, finalize};
 use stencil::{
-    CacheKey, CalleeIndex, EntryBytes, ExternalName, FunctionParameters, LayoutIndex,
+    CacheKey, CalleeIndex, EntryBytes, ExternalName, FunctionParameters, NumberIndex,
     SourceLocations, SourceOrdinal, StencilBuilder,
 };
 
@@ -33,9 +33,9 @@ const RANGES: [StencilValueRange; 2] = [
 
 /// The fields of [`full`], each with what it adds to its parameter.
 const FIELDS: [(StencilField, u32); 3] = [
-    (StencilField { offset: 60, kind: FieldKind::Byte, layout: LayoutIndex(1) }, 8),
-    (StencilField { offset: 61, kind: FieldKind::Word, layout: LayoutIndex(0) }, 0),
-    (StencilField { offset: 196, kind: FieldKind::Word, layout: LayoutIndex(0) }, 16),
+    (StencilField { offset: 60, kind: FieldKind::Byte, number: NumberIndex(1) }, 8),
+    (StencilField { offset: 61, kind: FieldKind::Word, number: NumberIndex(0) }, 0),
+    (StencilField { offset: 196, kind: FieldKind::Word, number: NumberIndex(0) }, 16),
 ];
 /// The numbers for them, of which the last one is for no field.
 const LAYOUT: [u32; 3] = [0x0102_0304, 119, 5];
@@ -61,7 +61,7 @@ fn debug() -> DebugBuilder {
 fn full() -> StencilBuilder {
     let mut stencil = StencilBuilder::new((0..200).collect(), 16, 2, 9);
     stencil.needs_gc_heap(true);
-    stencil.layout_count(LAYOUT.len() as u32);
+    stencil.number_count(LAYOUT.len() as u32);
     for (field, addend) in FIELDS {
         stencil.field(field, addend);
     }
@@ -90,7 +90,7 @@ fn full() -> StencilBuilder {
 
 fn parameters() -> FunctionParameters {
     let mut parameters = FunctionParameters::default();
-    parameters.layout = LAYOUT.to_vec();
+    parameters.numbers = LAYOUT.to_vec();
     parameters.callees.push(ExternalName { namespace: 1, index: 10 });
     parameters.callees.push(ExternalName { namespace: 1, index: 11 });
     let mut source = SourceLocations::starting_at(1000, 100);
@@ -116,7 +116,7 @@ fn check_full(bytes: &[u8]) {
     assert!(stencil.fields().eq(FIELDS.map(|(field, _)| field)));
     assert_eq!((stencil.alignment(), stencil.needs_gc_heap()), (16, true));
     assert_eq!((stencil.callee_count(), stencil.source_count()), (2, 9));
-    assert_eq!(stencil.layout_count(), 3);
+    assert_eq!(stencil.number_count(), 3);
     let relocations: Vec<_> = stencil.relocations().map(|r| (r.offset, r.kind, r.addend)).collect();
     assert_eq!(relocations, [3, 40, 150, 160, 170, 180].map(|offset| (offset, 2, -4)));
     let traps: Vec<_> = stencil.traps().map(|trap| (trap.offset, trap.code)).collect();
@@ -223,7 +223,7 @@ fn parameters_of_another_function_are_refused() {
     shorter.source = SourceLocations::starting_at(1000, 1);
     assert!(finalize(stencil, &shorter).is_err());
     let mut fewer = parameters();
-    fewer.layout.pop();
+    fewer.numbers.pop();
     assert!(finalize(stencil, &fewer).is_err());
 }
 
@@ -236,7 +236,7 @@ fn numbers_that_do_not_fit_their_fields_are_refused() {
         [(1, 0, true), (1, 120, false), (0, 0x7fff_ffef, true), (0, 0x7fff_fff0, false)]
     {
         let mut parameters = parameters();
-        parameters.layout[at] = number;
+        parameters.numbers[at] = number;
         assert_eq!(finalize(stencil, &parameters).is_ok(), fits, "{at}: {number}");
     }
 }
@@ -288,7 +288,7 @@ fn read_all(stencil: &stencil::CompiledStencil<'_>) {
     let size = stencil.code().len() as u32;
     let mut end = 0;
     for field in stencil.fields() {
-        assert!(field.offset >= end && field.layout.0 < stencil.layout_count());
+        assert!(field.offset >= end && field.number.0 < stencil.number_count());
         end = field.offset + field.kind.width();
     }
     assert!(end <= size);

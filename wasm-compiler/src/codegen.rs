@@ -46,7 +46,7 @@ impl Fresh {
 
     /// The marker, if none was found.
     fn new_marker(&self, slots: &Slots<'_>) -> Option<&NewEntry> {
-        self.marker.as_ref().filter(|_| !slots.has_layout(self.slot))
+        self.marker.as_ref().filter(|_| !slots.has_numbers(self.slot))
     }
 }
 
@@ -115,7 +115,7 @@ fn seal(
         }
     }
     let marker = NewEntry { key, bytes: sealed(key, &StencilBuilder::marker())? };
-    let key = key.with_layout(&piece.parameters.layout);
+    let key = key.with_numbers(&piece.parameters.numbers);
     Ok(Fresh { slot, key: Some(key), bytes: sealed(key, &stencil)?, marker: Some(marker) })
 }
 

@@ -14,7 +14,7 @@ use crate::link::{self, Linkability, Linkable};
 use crate::lookup::{self, Slots};
 use crate::pieces::Piece;
 use crate::report::Report;
-use crate::settings::{Settings, SettingsError};
+use crate::settings::{Settings, SettingsError, Stencils};
 use crate::split;
 use crate::verify::{self, VerifySample};
 use cranelift_codegen::isa::{self, OwnedTargetIsa};
@@ -334,6 +334,13 @@ impl Backend {
         };
         let frames = FrameTables::new(compiler.create_systemv_cie(), endian);
         let finder = sites::finder(triple.architecture);
+        if settings.stencils == Stencils::Relocatable && finder.is_none() {
+            return Err(refused(format!(
+                "there are no relocatable stencils for target {triple}, only for x86_64; \
+                 use exact ones"
+            ))
+            .into());
+        }
         Ok(Self { settings, compiler, isa, frames, finder })
     }
 }

@@ -71,6 +71,7 @@ fn of_build(settings: &Settings, build: &Build) -> Fingerprint {
     // Target, shared flags, ISA flags, tunables and features, as Wasmtime
     // serialises them, and so whatever a later field adds to them.
     parts.push(("engine", &settings.engine_section));
+    parts.push(("stencils", settings.stencils.name().as_bytes()));
     parts.push(("gc_zeal", if *gc_zeal { b"1" } else { b"0" }));
     for (name, value) in settings.literal() {
         parts.push((name, value.as_bytes()));

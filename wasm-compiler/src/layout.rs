@@ -12,7 +12,7 @@
 
 use crate::codegen::sites::{Base, Site};
 use stencil::compiled::{FieldKind, StencilField};
-use stencil::{LayoutIndex, StencilWriter};
+use stencil::{NumberIndex, StencilWriter};
 
 /// How a number is written into the key, in front of what follows for it.
 const IN_KEY: u8 = 0;
@@ -39,7 +39,7 @@ struct Span {
     start: u32,
     len: u32,
     /// Which parameter `start` is; none if it is in the key.
-    parameter: Option<(LayoutIndex, FieldKind)>,
+    parameter: Option<(NumberIndex, FieldKind)>,
 }
 
 /// An access that belongs to no entity of the function.
@@ -81,7 +81,7 @@ impl Layout {
             return;
         }
         let mut parameter = |start, len, kind| {
-            let index = LayoutIndex(self.parameters);
+            let index = NumberIndex(self.parameters);
             self.parameters += 1;
             let parameter = Some((index, kind));
             self.spans.push(Span { entity: self.entities, base, start, len, parameter });
@@ -134,7 +134,7 @@ impl Layout {
         if u32::from(width) != kind.width() {
             return Err(Foreign);
         }
-        Ok(Some((StencilField { offset, kind, layout }, displacement - span.start)))
+        Ok(Some((StencilField { offset, kind, number: layout }, displacement - span.start)))
     }
 
     /// Whether every entity that is a parameter has been found in the code. One that
@@ -144,13 +144,13 @@ impl Layout {
         let mut of_parameter = vec![0; self.parameters as usize];
         for span in &self.spans {
             match span.parameter {
-                Some((LayoutIndex(parameter), _)) => {
+                Some((NumberIndex(parameter), _)) => {
                     of_parameter[parameter as usize] = span.entity as usize;
                 }
                 None => found[span.entity as usize] = true,
             }
         }
-        for (StencilField { layout: LayoutIndex(parameter), .. }, _) in fields {
+        for (StencilField { number: NumberIndex(parameter), .. }, _) in fields {
             found[of_parameter[*parameter as usize]] = true;
         }
         found.into_iter().all(|found| found)

@@ -53,7 +53,7 @@ pub(crate) struct Slots<'a> {
     /// Where each slot's key is in `keys`.
     key_of_slot: Vec<Option<u32>>,
     /// How many keys there are without a layout.
-    without_layout: usize,
+    without_numbers: usize,
     /// How many slots the pieces have that are certainly needed.
     needed: usize,
 }
@@ -89,7 +89,7 @@ impl<'a> Slots<'a> {
             first: Vec::with_capacity(pieces.len() + builtins.len()),
             keys: Vec::with_capacity(pieces.len() + builtins.len()),
             key_of_slot: Vec::with_capacity(pieces.len() + builtins.len()),
-            without_layout: 0,
+            without_numbers: 0,
             needed: 0,
         };
         let (mut known, mut others) = (Known::default(), Others::new());
@@ -100,7 +100,7 @@ impl<'a> Slots<'a> {
         slots.needed = slots.first.len();
         let builtins = builtins.iter().map(|piece| add(&mut slots, piece)).collect();
         slots.builtins = builtins;
-        slots.without_layout = slots.keys.len();
+        slots.without_numbers = slots.keys.len();
         slots
     }
 
@@ -115,8 +115,8 @@ impl<'a> Slots<'a> {
             self.keys.push(key);
             ((self.keys.len() - 1) as u32, next)
         });
-        let layout = piece.parameters.layout.as_slice();
-        let shares_first = first == next || self.first[first.index()].parameters.layout == layout;
+        let layout = piece.parameters.numbers.as_slice();
+        let shares_first = first == next || self.first[first.index()].parameters.numbers == layout;
         let slot = match shares_first {
             true => first,
             false => *others.entry((index, layout)).or_insert(next),
@@ -129,18 +129,18 @@ impl<'a> Slots<'a> {
     }
 
     /// Gives a slot the key with its layout.
-    fn add_layout(&mut self, slot: usize) {
-        let layout = &self.first[slot].parameters.layout;
-        if let Some(key) = self.key(slot).map(|key| key.with_layout(layout)) {
+    fn add_numbers(&mut self, slot: usize) {
+        let layout = &self.first[slot].parameters.numbers;
+        if let Some(key) = self.key(slot).map(|key| key.with_numbers(layout)) {
             self.key_of_slot[slot] = Some(self.keys.len() as u32);
             self.keys.push(key);
         }
     }
 
     /// Whether a slot's key has its layout in it.
-    pub(crate) fn has_layout(&self, slot: Slot) -> bool {
+    pub(crate) fn has_numbers(&self, slot: Slot) -> bool {
         let key = self.key_of_slot[slot.index()];
-        key.is_some_and(|key| key as usize >= self.without_layout)
+        key.is_some_and(|key| key as usize >= self.without_numbers)
     }
 
     /// The parameters by which a slot's entry is checked.
@@ -205,9 +205,9 @@ pub(crate) fn lookup(slots: &mut Slots<'_>, store: &dyn CacheStore) -> Vec<Looku
     let of_slot = |slot: &usize| slots.key_of_slot[*slot].is_some_and(is_marker);
     let marked: Vec<usize> = (0..slots.first.len()).filter(of_slot).collect();
     for slot in marked {
-        slots.add_layout(slot);
+        slots.add_numbers(slot);
     }
-    replies.extend(ask(&slots.keys[slots.without_layout..], store));
+    replies.extend(ask(&slots.keys[slots.without_numbers..], store));
     replies
 }
 

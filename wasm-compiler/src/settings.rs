@@ -56,6 +56,28 @@ pub enum OptLevel {
     SpeedAndSize,
 }
 
+/// Which constants and numbers of a module its functions' entries know.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Stencils {
+    /// The artifact is stock Wasmtime's to the byte; constants are in the key.
+    #[default]
+    Exact,
+    /// Constants that can be addresses are parameters, so that a function is found
+    /// again when data has moved. The code differs a little from stock Wasmtime's; it is
+    /// the same whatever the cache has. For targets whose code is understood: x86-64.
+    Relocatable,
+}
+
+impl Stencils {
+    /// The name as a person writes it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Exact => "exact",
+            Self::Relocatable => "relocatable",
+        }
+    }
+}
+
 /// Settings as a person gives them; what is left out is stock Wasmtime's default.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
@@ -66,6 +88,8 @@ pub struct Options {
     pub opt_level: Option<OptLevel>,
     /// Cranelift settings, name and value.
     pub cranelift: Vec<(String, String)>,
+    /// Which kind of stencils there are.
+    pub stencils: Stencils,
 }
 
 /// The value of one Cranelift flag.
@@ -103,6 +127,7 @@ pub struct Settings {
     pub(crate) features: wasmparser::WasmFeatures,
     /// Settings that show up in no list of flags, as the user gave them.
     literal: Vec<(String, String)>,
+    pub(crate) stencils: Stencils,
     /// The section that the artifacts get, verbatim.
     pub(crate) engine_section: Vec<u8>,
     pub(crate) bti_section: Vec<u8>,
@@ -200,7 +225,7 @@ impl Settings {
                 settings = settings.with_literal(name, value);
             }
         }
-        Ok(settings)
+        Ok(settings.with_stencils(options.stencils))
     }
 
     /// Adds a setting of Wasmtime's compiler that no artifact shows, such as
@@ -209,6 +234,17 @@ impl Settings {
     pub fn with_literal(mut self, name: &str, value: &str) -> Self {
         self.literal.push((name.to_owned(), value.to_owned()));
         self
+    }
+
+    /// Has functions be kept as one or the other kind of stencil.
+    #[must_use]
+    pub fn with_stencils(self, stencils: Stencils) -> Self {
+        Self { stencils, ..self }
+    }
+
+    /// Which kind of stencils there are.
+    pub fn stencils(&self) -> Stencils {
+        self.stencils
     }
 
     fn from_any_artifact(artifact: &[u8]) -> Result<Self, SettingsError> {
@@ -239,6 +275,7 @@ impl Settings {
             tunables: metadata.tunables,
             features: wasmparser::WasmFeatures::from_bits_truncate(metadata.features),
             literal: Vec::new(),
+            stencils: Stencils::Exact,
             engine_section,
             bti_section,
             dense_image_size: DENSE_IMAGE_SIZE,

@@ -17,7 +17,7 @@ use stencil::compiled::{
 };
 use stencil::entry::{self, HEADER_LEN};
 use stencil::{
-    CacheKey, CalleeIndex, EntryBytes, ExternalName, LayoutIndex, SourceOrdinal, StencilBuilder,
+    CacheKey, CalleeIndex, EntryBytes, ExternalName, NumberIndex, SourceOrdinal, StencilBuilder,
 };
 
 /// The key of the frozen entries.
@@ -111,9 +111,9 @@ fn isa() -> OwnedTargetIsa {
 /// One with several rows in every table.
 fn full() -> StencilBuilder {
     let mut stencil = StencilBuilder::new((0..200).collect(), 16, 3, 5);
-    stencil.layout_count(2);
+    stencil.number_count(2);
     for (offset, kind, layout) in [(50, FieldKind::Byte, 1), (60, FieldKind::Word, 0)] {
-        stencil.field(StencilField { offset, kind, layout: LayoutIndex(layout) }, 8);
+        stencil.field(StencilField { offset, kind, number: NumberIndex(layout) }, 8);
     }
     for (offset, target) in [
         (3, RelocationTarget::Callee(CalleeIndex(2))),

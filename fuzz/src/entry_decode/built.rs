@@ -10,7 +10,7 @@ use stencil::compiled::{
 };
 use stencil::entry::{self, EntryError};
 use stencil::{
-    CalleeIndex, CompiledStencil, EntryBytes, ExternalName, LayoutIndex, SourceOrdinal,
+    CalleeIndex, CompiledStencil, EntryBytes, ExternalName, NumberIndex, SourceOrdinal,
     StencilBuilder,
 };
 
@@ -93,7 +93,7 @@ fn target(rng: &mut dyn Rng) -> RelocationTarget {
 fn fields(rng: &mut dyn Rng, code_len: u32) -> Vec<(StencilField, u32)> {
     let mut fields = ascending(rng, |rng, offset| {
         let kind = if rng.random_bool(0.5) { FieldKind::Byte } else { FieldKind::Word };
-        (StencilField { offset, kind, layout: LayoutIndex(number(rng)) }, number(rng))
+        (StencilField { offset, kind, number: NumberIndex(number(rng)) }, number(rng))
     });
     fields.retain(|(field, _)| {
         field.offset.checked_add(field.kind.width()).is_some_and(|end| end <= code_len)
@@ -155,7 +155,7 @@ impl Rows {
 
     fn builder(&self) -> StencilBuilder {
         let mut stencil = StencilBuilder::new(self.code.clone(), self.alignment, self.callees, 99);
-        stencil.layout_count(self.layout);
+        stencil.number_count(self.layout);
         self.fields.iter().for_each(|(field, addend)| stencil.field(*field, *addend));
         self.relocations.iter().for_each(|row| stencil.relocation(*row));
         self.traps.iter().for_each(|row| stencil.trap(*row));
@@ -190,7 +190,7 @@ impl Rows {
         };
         let mut end = 0;
         let follows = |(field, _): &(StencilField, u32)| {
-            let follows = field.offset >= end && field.layout.0 < self.layout;
+            let follows = field.offset >= end && field.number.0 < self.layout;
             end = field.offset + field.kind.width();
             follows
         };
@@ -202,7 +202,7 @@ impl Rows {
 
     fn check(&self, found: &CompiledStencil<'_>) {
         assert!(found.fields().eq(self.fields.iter().map(|(field, _)| *field)));
-        assert_eq!(found.layout_count(), self.layout);
+        assert_eq!(found.number_count(), self.layout);
         let mut code = self.code.clone();
         for (field, addend) in &self.fields {
             let (at, width) = (field.offset as usize, field.kind.width() as usize);

@@ -23,7 +23,7 @@ pub fn read(stencil: &CompiledStencil<'_>, bytes: usize) {
     let parameters = parameters(stencil);
     let fits = parameters.callees.len() == stencil.callee_count() as usize
         && parameters.source.len() == stencil.source_count()
-        && parameters.layout.len() == stencil.layout_count() as usize
+        && parameters.numbers.len() == stencil.number_count() as usize
         && stencil.fields().all(|field| fits_with_zero(stencil.code(), field));
     let finalized = finalize(*stencil, &parameters);
     assert_eq!(finalized.is_ok(), fits, "{finalized:?}");
@@ -65,7 +65,7 @@ fn rows(stencil: &CompiledStencil<'_>) -> usize {
     let mut end = 0;
     for field in stencil.fields() {
         rows += 1;
-        assert!(field.offset >= end && field.layout.0 < stencil.layout_count(), "{field:?}");
+        assert!(field.offset >= end && field.number.0 < stencil.number_count(), "{field:?}");
         end = field.offset + field.kind.width();
         assert!(end <= code_len, "{field:?}");
     }
@@ -90,7 +90,7 @@ fn parameters(stencil: &CompiledStencil<'_>) -> FunctionParameters {
     let mut parameters = FunctionParameters::default();
     let callees = stencil.callee_count().min(PARAMETERS_MAX);
     parameters.callees = (0..callees).map(|index| ExternalName { namespace: 1, index }).collect();
-    parameters.layout = vec![0; stencil.layout_count().min(PARAMETERS_MAX) as usize];
+    parameters.numbers = vec![0; stencil.number_count().min(PARAMETERS_MAX) as usize];
     parameters.clif.callee_refs = (0..callees).collect();
     parameters.clif.stack_slots = (0..stencil.slot_count().min(PARAMETERS_MAX)).collect();
     if stencil.source_count() > 0 {

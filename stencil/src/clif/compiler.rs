@@ -191,7 +191,7 @@ impl Slot {
         let entry = OpenEntry::open(&self.key, bytes).map_err(|error| MissReason::from(&error))?;
         let stencil = entry.stencil();
         let fits = stencil.callee_count() == self.callees
-            && stencil.layout_count() == 0
+            && stencil.number_count() == 0
             && stencil.source_count() == self.sources
             && stencil.slot_count() == self.stack_slots
             && stencil.has_debug()

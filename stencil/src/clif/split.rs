@@ -154,7 +154,7 @@ impl Splitter {
 
         let parameters = FunctionParameters {
             callees: self.entities.names(function)?,
-            layout: Vec::new(),
+            numbers: Vec::new(),
             source: self.sources.take(),
             clif: ClifParameters {
                 name: match name {

@@ -10,7 +10,7 @@ use super::{
     UNWIND_NONE, UNWIND_SYSTEMV,
 };
 use crate::packed::{put_sleb, put_uleb};
-use crate::parameters::{CalleeIndex, LayoutIndex, SourceOrdinal};
+use crate::parameters::{CalleeIndex, NumberIndex, SourceOrdinal};
 
 /// Takes in one compiled function, in ascending order of offsets in each table.
 #[derive(Clone, Debug)]
@@ -20,7 +20,7 @@ pub struct StencilBuilder {
     needs_gc_heap: bool,
     callee_count: u32,
     source_count: u32,
-    layout_count: u32,
+    number_count: u32,
     relocations: Rows,
     fields: Rows,
     traps: Rows,
@@ -79,7 +79,7 @@ impl StencilBuilder {
             needs_gc_heap: false,
             callee_count,
             source_count,
-            layout_count: 0,
+            number_count: 0,
             relocations: Rows::default(),
             fields: Rows::default(),
             traps: Rows::default(),
@@ -135,17 +135,17 @@ impl StencilBuilder {
         }
     }
 
-    /// Says how many numbers of the layout the parameters have.
-    pub fn layout_count(&mut self, count: u32) {
-        self.layout_count = count;
+    /// Says how many numbers the parameters have.
+    pub fn number_count(&mut self, count: u32) {
+        self.number_count = count;
     }
 
-    /// Adds a field that holds a number of the layout plus `addend`.
+    /// Adds a field that holds a number of the parameters plus `addend`.
     pub fn field(&mut self, field: StencilField, addend: u32) {
-        let StencilField { offset, kind, layout: LayoutIndex(layout) } = field;
+        let StencilField { offset, kind, number: NumberIndex(number) } = field;
         kind.write(&mut self.code, offset, addend);
         let row = self.fields.row(offset);
-        put_uleb(row, u64::from(layout) << 1 | u64::from(kind == FieldKind::Word));
+        put_uleb(row, u64::from(number) << 1 | u64::from(kind == FieldKind::Word));
     }
 
     /// Adds a trap.
@@ -233,7 +233,7 @@ impl StencilBuilder {
             needs_gc_heap: self.needs_gc_heap,
             callee_count: self.callee_count,
             source_count: self.source_count,
-            layout_count: self.layout_count,
+            number_count: self.number_count,
             relocations: self.relocations.table(),
             fields: self.fields.table(),
             traps: self.traps.table(),

@@ -9,7 +9,7 @@ use super::{
     StencilSlot, StencilSource, StencilStackMap, StencilTrap, Table,
 };
 use crate::packed::{take_sleb, take_u8, take_uleb, take_uleb32};
-use crate::parameters::{CalleeIndex, ExternalName, LayoutIndex, SourceOrdinal};
+use crate::parameters::{CalleeIndex, ExternalName, NumberIndex, SourceOrdinal};
 
 #[inline]
 pub(super) fn step(bytes: &mut &[u8], offset: &mut u32) -> Option<u32> {
@@ -52,8 +52,8 @@ pub(super) fn take_field(bytes: &mut &[u8], offset: &mut u32) -> Option<StencilF
     let offset = step(bytes, offset)?;
     let head = take_uleb(bytes)?;
     let kind = if head & 1 == 1 { FieldKind::Word } else { FieldKind::Byte };
-    let layout = LayoutIndex(u32::try_from(head >> 1).ok()?);
-    Some(StencilField { offset, kind, layout })
+    let number = NumberIndex(u32::try_from(head >> 1).ok()?);
+    Some(StencilField { offset, kind, number })
 }
 
 #[inline]

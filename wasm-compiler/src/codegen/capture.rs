@@ -76,7 +76,7 @@ pub(super) fn capture(
         parameters.source.len(),
     );
     stencil.needs_gc_heap(needs_gc_heap);
-    stencil.layout_count(piece.layout.parameter_count());
+    stencil.number_count(piece.layout.parameter_count());
     relocations(&mut stencil, function, piece)?;
     for trap in function.traps(&backend.settings.tunables) {
         stencil.trap(StencilTrap { offset: trap.code_offset, code: trap.trap_code.as_u8() });

@@ -181,7 +181,7 @@ fn a_marker_without_code_is_a_miss() {
         let mut markers = entries.iter().filter(|(key, bytes)| entry::is_marker(key, bytes));
         markers.next().map(|(key, _)| *key).expect("there is one")
     };
-    let behind = marker.with_layout(&[48]);
+    let behind = marker.with_numbers(&[48]);
     for lost in [behind, marker] {
         let removed = store.store.entries().remove(&lost);
         assert!(removed.is_some(), "it was not there");

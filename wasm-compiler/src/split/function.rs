@@ -197,7 +197,7 @@ impl Encoder<'_, '_> {
     }
 
     fn sink(&mut self) -> Sink<'_> {
-        Sink { out: self.out, layout: &mut self.layout, values: &mut self.parameters.layout }
+        Sink { out: self.out, layout: &mut self.layout, values: &mut self.parameters.numbers }
     }
 
     pub(super) fn value_type(&mut self, ty: ValType) {
