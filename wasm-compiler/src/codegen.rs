@@ -6,6 +6,7 @@
 
 mod capture;
 mod frame;
+mod placeholder;
 mod relocate;
 pub(crate) mod sites;
 
@@ -13,14 +14,17 @@ use crate::compiler::Backend;
 use crate::error::CompileError;
 use crate::input::{Input, Types};
 use crate::lookup::{Found, Slot, Slots, Slotted};
-use crate::pieces;
+use crate::pieces::{self, Piece};
 pub(crate) use capture::{CaptureError, reloc_of};
 pub(crate) use frame::{CIE_POINTER_AT, FrameTables, PC_BEGIN_AT, PC_BEGIN_END};
 use rayon::prelude::*;
-use std::any::Any;
+use relocate::Reads;
+use stencil::compiled::StencilField;
 use stencil::{CacheKey, CompiledStencil, EntryBytes, MissReason, NewEntry, StencilBuilder, entry};
-use wasmparser::FuncToValidate;
-use wasmtime_environ::{CompiledFunctionBody, FuncKey, FunctionBodyData};
+use wasmparser::{FuncToValidate, FunctionBody};
+use wasmtime_environ::{
+    CompiledFunctionBody, DefinedFuncIndex, FuncKey, FunctionBodyData, StaticModuleIndex,
+};
 use wasmtime_internal_cranelift::CompiledFunction;
 
 /// The key in the seal of a piece that is never cached.
@@ -33,9 +37,20 @@ pub(crate) struct Fresh {
     pub(crate) bytes: EntryBytes,
     /// What says that the key is one with the layout, if it is.
     marker: Option<NewEntry>,
+    /// The entry has been compiled for another slot of its key.
+    pub(crate) is_copy: bool,
 }
 
 impl Fresh {
+    fn new(slot: Slot, key: Option<CacheKey>, bytes: EntryBytes) -> Self {
+        Self { slot, key, bytes, marker: None, is_copy: false }
+    }
+
+    /// The same entry for another slot of its key.
+    fn copy_for(&self, slot: Slot) -> Self {
+        Self { is_copy: true, ..Self::new(slot, self.key, self.bytes.clone()) }
+    }
+
     /// What should have been found under the key that was asked for.
     pub(crate) fn answer(&self, slots: &Slots<'_>) -> Option<(CacheKey, &EntryBytes)> {
         match self.new_marker(slots) {
@@ -50,14 +65,35 @@ impl Fresh {
     }
 }
 
-/// Compiles pieces. The largest bodies come first, so that no thread is left
-/// with a large one at the end. The inner error is that of a piece whose code no
-/// entry can hold.
+/// Compiles pieces; what is compiled is in the order of the slots. The inner error is
+/// that of a piece whose code no entry can hold.
 pub(crate) fn compile_all(
-    input: &Input<'_>,
+    input: &mut Input<'_>,
     backend: &Backend,
     wanted: &[Slotted<'_>],
 ) -> Result<Result<Vec<Fresh>, CaptureError>, CompileError> {
+    let (with_constants, mut others): (Vec<_>, Vec<_>) =
+        wanted.iter().partition(|wanted| wanted.piece.has_constants);
+    let (mut fresh, refused) = placeholder::compile_all(input, backend, &with_constants)?;
+    others.extend(refused);
+    let compiled = in_parallel(input, &others, |(), wanted| compile(input, backend, wanted))?;
+    for compiled in compiled {
+        match compiled {
+            Ok(compiled) => fresh.push(compiled),
+            Err(error) => return Ok(Err(error)),
+        }
+    }
+    fresh.sort_unstable_by_key(|fresh| fresh.slot.index());
+    Ok(Ok(fresh))
+}
+
+/// Does something with each piece. The largest bodies come first, so that no thread is
+/// left with a large one at the end. The results are in the order of the pieces.
+fn in_parallel<State: Default, Result_: Send>(
+    input: &Input<'_>,
+    wanted: &[Slotted<'_>],
+    compile: impl Fn(&mut State, Slotted<'_>) -> Result<Result_, CompileError> + Sync,
+) -> Result<Vec<Result_>, CompileError> {
     let body_len = |wanted: &Slotted<'_>| match wanted.piece.func_key {
         FuncKey::DefinedWasmFunction(module, function) => {
             input.bodies[module][function].body.range().len()
@@ -66,13 +102,13 @@ pub(crate) fn compile_all(
     };
     let mut order: Vec<(usize, Slotted<'_>)> = wanted.iter().copied().enumerate().collect();
     order.sort_by_key(|(_, wanted)| std::cmp::Reverse(body_len(wanted)));
-    let mut compiled: Vec<(usize, Result<Fresh, CaptureError>)> = order
+    let mut compiled: Vec<(usize, Result_)> = order
         .into_par_iter()
         .with_max_len(1)
-        .map(|(index, wanted)| Ok((index, compile(input, backend, wanted)?)))
+        .map_init(State::default, |state, (index, wanted)| Ok((index, compile(state, wanted)?)))
         .collect::<Result<_, CompileError>>()?;
     compiled.sort_unstable_by_key(|(index, _)| *index);
-    Ok(compiled.into_iter().map(|(_, fresh)| fresh).collect())
+    Ok(compiled.into_iter().map(|(_, compiled)| compiled).collect())
 }
 
 /// Compiles one piece and seals it.
@@ -83,40 +119,80 @@ fn compile(
 ) -> Result<Result<Fresh, CaptureError>, CompileError> {
     let func_key = slotted.piece.func_key;
     let symbol = pieces::symbol(input, func_key);
-    let CompiledFunctionBody { code, needs_gc_heap } = generate(input, backend, func_key, &symbol)?;
-    Ok(seal(&*code, needs_gc_heap, slotted, backend))
+    let compiled = generate(input, backend, func_key, &symbol)?;
+    Ok(seal(&compiled, slotted, backend))
 }
 
-/// Makes the entry of compiled code: without the layout, if what the code knows of
-/// it is understood, else for this one layout.
+/// Makes the entry of compiled code: without its numbers, if what the code knows of
+/// them is understood, else for these alone.
 fn seal(
-    code: &dyn Any,
-    needs_gc_heap: bool,
+    compiled: &CompiledFunctionBody,
     Slotted { piece, slot }: Slotted<'_>,
     backend: &Backend,
 ) -> Result<Fresh, CaptureError> {
-    let function: &CompiledFunction = code.downcast_ref().ok_or(CaptureError::Foreign)?;
-    let stencil = capture::capture(function, needs_gc_heap, piece, backend)?;
-    let sealed = |key: CacheKey, stencil: &StencilBuilder| {
-        entry::seal(&key, stencil).map_err(|_| CaptureError::TooLarge)
+    let function = function_of(compiled)?;
+    let code = function.buffer.data().to_vec();
+    let stencil = capture::capture(function, compiled.needs_gc_heap, code, piece, backend)?;
+    let (Some(key), false) = (piece.cache_key, piece.parameters.numbers.is_empty()) else {
+        let bytes = seal_entry(piece.cache_key.unwrap_or(NO_KEY), &stencil)?;
+        return Ok(Fresh::new(slot, piece.cache_key, bytes));
     };
-    let (Some(key), 1..) = (piece.cache_key, piece.layout.parameter_count()) else {
-        let bytes = sealed(piece.cache_key.unwrap_or(NO_KEY), &stencil)?;
-        return Ok(Fresh { slot, key: piece.cache_key, bytes, marker: None });
+    // Code that knows constants has been made because code that does not was refused.
+    let fields = match piece.has_constants {
+        true => None,
+        false => relocate::fields(function, piece, backend),
     };
-    if let Some(fields) = relocate::fields(function, piece, backend) {
-        let mut relocatable = stencil.clone();
-        for (field, addend) in fields {
-            relocatable.field(field, addend);
-        }
-        let bytes = sealed(key, &relocatable)?;
-        if relocate::restores(&key, &bytes, piece, function.buffer.data()) {
-            return Ok(Fresh { slot, key: Some(key), bytes, marker: None });
-        }
+    if let Some(fields) = fields
+        && let Some(bytes) = seal_fields(key, &stencil, &fields, piece, function.buffer.data())?
+    {
+        return Ok(Fresh::new(slot, Some(key), bytes));
     }
-    let marker = NewEntry { key, bytes: sealed(key, &StencilBuilder::marker())? };
+    let marker = NewEntry { key, bytes: seal_entry(key, &StencilBuilder::marker())? };
     let key = key.with_numbers(&piece.parameters.numbers);
-    Ok(Fresh { slot, key: Some(key), bytes: sealed(key, &stencil)?, marker: Some(marker) })
+    let bytes = seal_entry(key, &stencil)?;
+    Ok(Fresh { marker: Some(marker), ..Fresh::new(slot, Some(key), bytes) })
+}
+
+/// Makes the entry of code that was compiled with placeholders; `None` if what it knows
+/// of its numbers is not understood.
+fn seal_plugged(
+    compiled: &CompiledFunctionBody,
+    Slotted { piece, slot }: Slotted<'_>,
+    reads: &Reads<'_>,
+    backend: &Backend,
+) -> Result<Option<Fresh>, CaptureError> {
+    let function = function_of(compiled)?;
+    let Some((code, fields)) = relocate::plugged(function, piece, reads, backend) else {
+        return Ok(None);
+    };
+    let stencil = capture::capture(function, compiled.needs_gc_heap, code.clone(), piece, backend)?;
+    let key = piece.cache_key.unwrap_or(NO_KEY);
+    let bytes = seal_fields(key, &stencil, &fields, piece, &code)?;
+    Ok(bytes.map(|bytes| Fresh::new(slot, Some(key), bytes)))
+}
+
+fn function_of(compiled: &CompiledFunctionBody) -> Result<&CompiledFunction, CaptureError> {
+    compiled.code.downcast_ref().ok_or(CaptureError::Foreign)
+}
+
+fn seal_entry(key: CacheKey, stencil: &StencilBuilder) -> Result<EntryBytes, CaptureError> {
+    entry::seal(&key, stencil).map_err(|_| CaptureError::TooLarge)
+}
+
+/// Makes the entry of code with fields; `None` if it does not give the code again.
+fn seal_fields(
+    key: CacheKey,
+    stencil: &StencilBuilder,
+    fields: &[(StencilField, u32)],
+    piece: &Piece,
+    code: &[u8],
+) -> Result<Option<EntryBytes>, CaptureError> {
+    let mut relocatable = stencil.clone();
+    for (field, addend) in fields {
+        relocatable.field(*field, *addend);
+    }
+    let bytes = seal_entry(key, &relocatable)?;
+    Ok(relocate::restores(&key, &bytes, piece, code).then_some(bytes))
 }
 
 /// Adds what was compiled to what was found. From here on the two are alike.
@@ -198,6 +274,15 @@ pub(crate) fn finish(
         }
         _ => None,
     };
+    finish_body(backend, body, symbol, compiled)
+}
+
+fn finish_body(
+    backend: &Backend,
+    body: Option<FunctionBody<'_>>,
+    symbol: &str,
+    compiled: &mut CompiledFunctionBody,
+) -> Result<(), CompileError> {
     let Some(compiler) = backend.compiler.inlining_compiler() else { return Ok(()) };
     compiler.finish_compiling(compiled, body, symbol).map_err(|error| CompileError::Codegen {
         symbol: symbol.to_owned(),
@@ -230,9 +315,7 @@ pub(crate) fn translate(
                     features: validator.features,
                 },
             };
-            compiler
-                .compile_function(&input.modules[module], key, data, types, symbol)
-                .map_err(with_source)
+            return translate_function(input, backend, (module, function), data, symbol);
         }
         FuncKey::ArrayToWasmTrampoline(module, _) | FuncKey::ModuleStartup(_, module) => compiler
             .compile_trampoline(Some(&input.modules[module]), key, types, symbol)
@@ -256,6 +339,22 @@ pub(crate) fn translate(
         _ => compiler.compile_trampoline(None, key, types, symbol).map_err(with_source),
     };
     compiled.map_err(|message| CompileError::Codegen { symbol: symbol.to_owned(), message })
+}
+
+/// [`translate`] for a function of WebAssembly, whatever its body is.
+fn translate_function(
+    input: &Input<'_>,
+    backend: &Backend,
+    (module, function): (StaticModuleIndex, DefinedFuncIndex),
+    data: FunctionBodyData<'_>,
+    symbol: &str,
+) -> Result<CompiledFunctionBody, CompileError> {
+    let types = input.types.module_types();
+    let translation = &input.modules[module];
+    let key = FuncKey::DefinedWasmFunction(module, function);
+    backend.compiler.compile_function(translation, key, data, types, symbol).map_err(|error| {
+        CompileError::Codegen { symbol: symbol.to_owned(), message: with_source(error) }
+    })
 }
 
 /// Of a translation that failed, the error's own words say no more than that.

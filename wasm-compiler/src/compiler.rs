@@ -175,7 +175,7 @@ impl Compiler {
         // input
         let adapters = ScopeVec::new();
         let page_size_align = backend.compiler.page_size_align();
-        let input = input::read(wasm, &backend.settings, page_size_align, &adapters)?;
+        let mut input = input::read(wasm, &backend.settings, page_size_align, &adapters)?;
         report.functions = input.function_count();
         report.stages.input = clock.lap();
 
@@ -197,7 +197,7 @@ impl Compiler {
         report.stages.finalize = clock.lap();
 
         // codegen, entry
-        let fresh = match codegen::compile_all(&input, backend, &slots.missing(&found))? {
+        let fresh = match codegen::compile_all(&mut input, backend, &slots.missing(&found))? {
             Ok(fresh) => fresh,
             Err(error) => return self.bypass(input, &pieces, error.reason(), (report, clock), out),
         };
@@ -205,7 +205,7 @@ impl Compiler {
         codegen::open_fresh(&fresh, &mut stencils)?;
         let builtins = link::needed_builtins(&slots, &stencils);
         let missing = lookup::missing(builtins.iter().copied(), &found);
-        let fresh_builtins = match codegen::compile_all(&input, backend, &missing)? {
+        let fresh_builtins = match codegen::compile_all(&mut input, backend, &missing)? {
             Ok(fresh) => fresh,
             Err(error) => return self.bypass(input, &pieces, error.reason(), (report, clock), out),
         };
@@ -215,6 +215,7 @@ impl Compiler {
         let compiled = || fresh.iter().chain(&fresh_builtins);
         let looked_up = (&input, &slots, &*replies);
         verify::compare(self.sample, looked_up, compiled(), &mut found, &mut report);
+        lookup::share(compiled().filter(|fresh| fresh.is_copy).map(|fresh| fresh.slot), &mut found);
         let mut corrections = verify::corrections(&report.differences);
         if self.sample.is_some_and(|sample| sample.is_strict()) && !corrections.is_empty() {
             store.replace(&corrections);

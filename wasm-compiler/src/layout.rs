@@ -125,7 +125,7 @@ impl Layout {
     /// The field that a site is, with what it adds to the parameter; `None` if what
     /// it holds is in the key.
     pub(crate) fn field(&self, site: &Site) -> Result<Option<(StencilField, u32)>, Foreign> {
-        let Site { at: offset, width, base, displacement } = *site;
+        let Site { at: offset, width, base, displacement, instruction: _ } = *site;
         let holds = |span: &&Span| {
             span.base == base && span.start <= displacement && displacement - span.start < span.len
         };

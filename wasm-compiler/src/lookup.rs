@@ -190,6 +190,8 @@ pub(crate) enum Found<'a> {
         /// There was an entry, and it was not sound.
         rejected: bool,
     },
+    /// None, and what is compiled for another slot of its key serves this one.
+    Shared,
     /// There was nothing to look up.
     Uncached,
 }
@@ -254,11 +256,20 @@ pub(crate) fn open<'a>(
     (0..slots.first.len()).into_par_iter().with_min_len(64).map(open_slot).collect()
 }
 
+/// Notes which slots are served by what was compiled for another one.
+pub(crate) fn share(copies: impl Iterator<Item = Slot>, found: &mut [Found<'_>]) {
+    for slot in copies {
+        if let found @ Found::Miss { .. } = &mut found[slot.index()] {
+            *found = Found::Shared;
+        }
+    }
+}
+
 /// The stencils that were found, by slot.
 pub(crate) fn stencils<'a>(found: &[Found<'a>]) -> Vec<Option<CompiledStencil<'a>>> {
     let hit = |found: &Found<'a>| match found {
         Found::Hit(stencil, ..) => Some(*stencil),
-        Found::Doubted(..) | Found::Miss { .. } | Found::Uncached => None,
+        Found::Doubted(..) | Found::Miss { .. } | Found::Shared | Found::Uncached => None,
     };
     found.iter().map(hit).collect()
 }

@@ -22,6 +22,8 @@ pub(crate) struct Piece {
     pub(crate) parameters: FunctionParameters,
     /// What the code may know of the layout.
     pub(crate) layout: Layout,
+    /// Whether constants are among the parameters' numbers, behind those of the layout.
+    pub(crate) has_constants: bool,
 }
 
 impl Piece {
@@ -31,6 +33,7 @@ impl Piece {
             cache_key: None,
             parameters: FunctionParameters::default(),
             layout: Layout::default(),
+            has_constants: false,
         }
     }
 }

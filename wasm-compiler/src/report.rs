@@ -183,7 +183,7 @@ impl Report {
                 }
                 // A second piece of the same key is served by the first one; and
                 // what is doubted has been compared by now.
-                Found::Miss { .. } | Found::Hit(..) | Found::Doubted(..) => {
+                Found::Miss { .. } | Found::Shared | Found::Hit(..) | Found::Doubted(..) => {
                     self.hits.count(Tier::Memory);
                     self.hit_code_bytes += code_bytes;
                 }

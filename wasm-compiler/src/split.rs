@@ -8,6 +8,7 @@
 //!
 //! Every body is validated here, in the same pass, on every compile.
 
+mod constants;
 mod facts;
 mod function;
 #[cfg(test)]
@@ -19,12 +20,13 @@ use crate::compiler::Backend;
 use crate::error::CompileError;
 use crate::input::Input;
 use crate::pieces::{self, Piece};
+pub(crate) use constants::{CONSTANTS_MAX, ConstantType, ConstantUse};
 use facts::ModuleFacts;
 use function::Splitter;
 use rayon::prelude::*;
 use stencil::Fingerprint;
 pub(crate) use trampoline::builtin;
-use wasmtime_environ::{EntityRef as _, FuncKey, StaticModuleIndex};
+use wasmtime_environ::{DefinedFuncIndex, EntityRef as _, FuncKey, StaticModuleIndex};
 
 /// Functions are handed to threads in runs of about this many body bytes.
 const RUN_BODY_BYTES: usize = 64 << 10;
@@ -36,34 +38,24 @@ pub(crate) fn split(
     backend: &Backend,
     fingerprint: &Fingerprint,
 ) -> Result<Vec<Piece>, CompileError> {
-    let settings = &backend.settings;
-    let covered = settings.uncovered().is_none();
-    let layout = (backend.isa.pointer_bytes(), backend.finder.is_some());
-    let facts: Vec<ModuleFacts<'_, '_>> = input
-        .modules
-        .iter()
-        .map(|(index, module)| {
-            let cacheable = covered && !input.is_adapter(index);
-            let types = input.types.module_types();
-            ModuleFacts::new(module, types, settings, layout, cacheable)
-        })
-        .collect();
+    let splitting = Splitting::new(input, backend, fingerprint);
     let split_runs: Vec<Result<Vec<Piece>, CompileError>> = runs(input)
         .into_par_iter()
-        .map_init(|| None, |splitter, run| split_run(input, &facts, fingerprint, run, splitter))
+        .map_init(Current::default, |current, run| splitting.run(run, current))
         .collect();
     let mut pieces = Vec::new();
     for run in split_runs {
         // Of several invalid functions the first one is reported.
         pieces.extend(run?);
     }
+    let covered = backend.settings.uncovered().is_none();
     pieces.extend(trampoline::split(input, fingerprint, covered));
     pieces.extend(pieces::never_cached(input));
     pieces.sort_unstable_by_key(|piece| piece.func_key);
     Ok(pieces)
 }
 
-type Run = Vec<(StaticModuleIndex, wasmtime_environ::DefinedFuncIndex)>;
+type Run = Vec<(StaticModuleIndex, DefinedFuncIndex)>;
 
 fn runs(input: &Input<'_>) -> Vec<Run> {
     let mut runs = Vec::new();
@@ -81,34 +73,63 @@ fn runs(input: &Input<'_>) -> Vec<Run> {
     runs
 }
 
-/// A module's splitter, kept from run to run: it has a table of the size of the
-/// module's index spaces.
-type Current<'a> = Option<(StaticModuleIndex, Splitter<'a>)>;
+/// A module's splitter, kept from function to function: it has a table of the size of
+/// the module's index spaces.
+#[derive(Default)]
+pub(crate) struct Current<'a>(Option<(StaticModuleIndex, Splitter<'a>)>);
 
-fn split_run<'a>(
-    input: &Input<'_>,
-    facts: &'a [ModuleFacts<'a, 'a>],
-    fingerprint: &Fingerprint,
-    run: Run,
-    current: &mut Current<'a>,
-) -> Result<Vec<Piece>, CompileError> {
-    let mut pieces = Vec::with_capacity(run.len());
-    for (module, function) in run {
-        let splitter = match &mut *current {
+/// The splitting of an input's functions.
+pub(crate) struct Splitting<'a> {
+    input: &'a Input<'a>,
+    facts: Vec<ModuleFacts<'a, 'a>>,
+    fingerprint: Fingerprint,
+}
+
+impl<'a> Splitting<'a> {
+    pub(crate) fn new(
+        input: &'a Input<'a>,
+        backend: &'a Backend,
+        fingerprint: &Fingerprint,
+    ) -> Self {
+        let settings = &backend.settings;
+        let covered = settings.uncovered().is_none();
+        let layout = (backend.isa.pointer_bytes(), backend.finder.is_some());
+        let facts = |(index, module)| {
+            let cacheable = covered && !input.is_adapter(index);
+            ModuleFacts::new(module, input.types.module_types(), settings, layout, cacheable)
+        };
+        let facts = input.modules.iter().map(facts).collect();
+        Self { input, facts, fingerprint: *fingerprint }
+    }
+
+    fn run<'s>(&'s self, run: Run, current: &mut Current<'s>) -> Result<Vec<Piece>, CompileError> {
+        let pieces = run.into_iter().map(|function| Ok(self.function(function, current)?.0));
+        pieces.collect()
+    }
+
+    /// One function's piece, and its constants that are parameters, in the order of the
+    /// body.
+    pub(crate) fn function<'s>(
+        &'s self,
+        (module, function): (StaticModuleIndex, DefinedFuncIndex),
+        current: &mut Current<'s>,
+    ) -> Result<(Piece, Vec<ConstantUse>), CompileError> {
+        let splitter = match &mut current.0 {
             Some((of, splitter)) if *of == module => splitter,
             slot => {
-                let fresh = Splitter::new(&facts[module.index()]);
+                let fresh = Splitter::new(&self.facts[module.index()]);
                 &mut slot.insert((module, fresh)).1
             }
         };
-        let body = &input.bodies[module][function];
+        let body = &self.input.bodies[module][function];
         let split = splitter.split(function, body)?;
-        pieces.push(Piece {
+        let piece = Piece {
             func_key: FuncKey::DefinedWasmFunction(module, function),
-            cache_key: split.stencil.map(|stencil| stencil.key(fingerprint)),
+            cache_key: split.stencil.map(|stencil| stencil.key(&self.fingerprint)),
             parameters: split.parameters,
             layout: split.layout,
-        });
+            has_constants: !split.constants.is_empty(),
+        };
+        Ok((piece, split.constants))
     }
-    Ok(pieces)
 }

@@ -9,7 +9,7 @@ use common::adapted::component_of;
 use oracle::store::MemoryStore;
 use oracle::testdata::{file, text_files};
 use std::collections::{BTreeMap, BTreeSet};
-use wasm_compiler::Compiler;
+use wasm_compiler::{Compiler, Settings, Stencils};
 use wasmtime::component::{Component, Linker as ComponentLinker, ResourceTable};
 use wasmtime::{Collector, Config, Engine, Instance, Linker, Module, Store, Val};
 use wasmtime_wasi::p1::{self, WasiP1Ctx};
@@ -17,9 +17,16 @@ use wasmtime_wasi::p2::bindings::sync::Command;
 use wasmtime_wasi::p2::pipe::MemoryOutputPipe;
 use wasmtime_wasi::{I32Exit, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 
+/// The kinds of stencils that there are for the targets of this machine.
+const KINDS: &[Stencils] = match cfg!(target_arch = "x86_64") {
+    true => &[Stencils::Exact, Stencils::Relocatable],
+    false => &[Stencils::Exact],
+};
+
 /// The artifact of a compile in which all lookups hit.
-fn warm(engine: &Engine, wasm: &[u8]) -> Vec<u8> {
-    let compiler = Compiler::for_engine(engine).expect("artifacts show all settings");
+fn warm(engine: &Engine, wasm: &[u8], stencils: Stencils) -> Vec<u8> {
+    let settings = Settings::from_engine(engine).expect("it compiles").with_stencils(stencils);
+    let compiler = Compiler::new(settings).expect("Wasmtime has taken the settings");
     let store = MemoryStore::default();
     compiler.compile(wasm, &store).expect("it compiles");
     let (artifact, report) = compiler.compile(wasm, &store).expect("it compiles");
@@ -28,15 +35,15 @@ fn warm(engine: &Engine, wasm: &[u8]) -> Vec<u8> {
     artifact
 }
 
-fn warm_module(engine: &Engine, wasm: &[u8]) -> Module {
-    let artifact = warm(engine, wasm);
+fn warm_module(engine: &Engine, wasm: &[u8], stencils: Stencils) -> Module {
+    let artifact = warm(engine, wasm, stencils);
     // SAFETY: the artifact was made just now, by the compiler under test, for
     // this engine, and nobody could change it in between.
     unsafe { Module::deserialize(engine, &artifact) }.expect("Wasmtime loads it")
 }
 
-fn warm_component(engine: &Engine, wasm: &[u8]) -> Component {
-    let artifact = warm(engine, wasm);
+fn warm_component(engine: &Engine, wasm: &[u8], stencils: Stencils) -> Component {
+    let artifact = warm(engine, wasm, stencils);
     // SAFETY: as in `warm_module`.
     unsafe { Component::deserialize(engine, &artifact) }.expect("Wasmtime loads it")
 }
@@ -78,7 +85,10 @@ fn a_program_does_the_same_from_a_warm_cache() {
             run_program(&engine, &Module::new(&engine, &wasm).expect("Wasmtime compiles it"));
         assert_eq!(expected.1, 0, "{path}: {}", expected.0);
         assert!(expected.0.starts_with(release), "{path}: {}", expected.0);
-        assert_eq!(run_program(&engine, &warm_module(&engine, &wasm)), expected, "{path}");
+        for stencils in KINDS {
+            let found = run_program(&engine, &warm_module(&engine, &wasm, *stencils));
+            assert_eq!(found, expected, "{path}, {stencils:?}");
+        }
     }
 }
 
@@ -119,7 +129,10 @@ fn a_program_does_the_same_as_a_component() {
     let expected = run_command(&engine, &stock);
     assert_eq!(expected.1, 0, "{}", expected.0);
     assert!(expected.0.contains("266 checks passed, 0 failed"), "{}", expected.0);
-    assert_eq!(run_command(&engine, &warm_component(&engine, &wasm)), expected);
+    for stencils in KINDS {
+        let component = warm_component(&engine, &wasm, *stencils);
+        assert_eq!(run_command(&engine, &component), expected, "{stencils:?}");
+    }
 }
 
 #[test]
@@ -130,20 +143,29 @@ fn components_do_what_they_should() {
         ("composed", 7_206_042),
         ("resources", 216),
         ("twice", 102_151),
-    ]);
+    ])
+    .into_iter()
+    .map(|(name, result)| (name.to_owned(), result))
+    .collect::<BTreeMap<_, _>>();
+    for stencils in KINDS {
+        assert_eq!(results_of_components(&engine, *stencils), expected, "{stencils:?}");
+    }
+}
+
+/// What each component gives.
+fn results_of_components(engine: &Engine, stencils: Stencils) -> BTreeMap<String, u32> {
     let mut found = BTreeMap::new();
-    let components = text_files("components");
-    for (name, wasm) in &components {
-        let component = warm_component(&engine, wasm);
-        let mut store = Store::new(&engine, ());
-        let instance = ComponentLinker::new(&engine)
+    for (name, wasm) in text_files("components") {
+        let component = warm_component(engine, &wasm, stencils);
+        let mut store = Store::new(engine, ());
+        let instance = ComponentLinker::new(engine)
             .instantiate(&mut store, &component)
             .expect("it imports nothing");
         let run = instance.get_typed_func::<(), (u32,)>(&mut store, "run").expect("it has a run");
         let (result,) = run.call(&mut store, ()).expect("it does not trap");
-        found.insert(name.as_str(), result);
+        found.insert(name, result);
     }
-    assert_eq!(found, expected);
+    found
 }
 
 /// One line of `expected.txt`.
@@ -188,15 +210,21 @@ fn assert_expectations(configure: impl FnOnce(&mut Config)) {
     config.shared_memory(true);
     configure(&mut config);
     let engine = Engine::new(&config).expect("the configuration is sound");
+    for stencils in KINDS {
+        assert_list(&engine, *stencils);
+    }
+}
 
+fn assert_list(engine: &Engine, stencils: Stencils) {
     let list = include_str!("../../testdata/wat/expected.txt");
     let expectations = expectations(list);
     let mut modules = BTreeMap::new();
     let mut wrong = Vec::new();
     let mut traps = 0;
     for Expectation { file: path, export, ty, value } in &expectations {
-        let module = modules.entry(*path).or_insert_with(|| warm_module(&engine, &file(path)));
-        let found = call(&engine, module, export);
+        let warm = || warm_module(engine, &file(path), stencils);
+        let module = modules.entry(*path).or_insert_with(warm);
+        let found = call(engine, module, export);
         traps += usize::from(found.1 == "trap");
         if (found.0.as_str(), found.1.as_str()) != (*ty, *value) {
             wrong.push(format!("{path} {export}: {found:?}, not {ty} {value}"));

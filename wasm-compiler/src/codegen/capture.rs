@@ -61,22 +61,23 @@ pub(crate) fn reloc_of(kind: u8) -> Option<Reloc> {
 }
 
 /// Turns a compiled function into a stencil for functions with the same
-/// parameters' shape.
+/// parameters' shape. `code` is the function's, or what has been made of it.
 pub(super) fn capture(
     function: &CompiledFunction,
     needs_gc_heap: bool,
+    code: Vec<u8>,
     piece: &Piece,
     backend: &Backend,
 ) -> Result<StencilBuilder, CaptureError> {
     let parameters = &piece.parameters;
     let mut stencil = StencilBuilder::new(
-        function.buffer.data().to_vec(),
+        code,
         function.alignment,
         parameters.callees.len() as u32,
         parameters.source.len(),
     );
     stencil.needs_gc_heap(needs_gc_heap);
-    stencil.number_count(piece.layout.parameter_count());
+    stencil.number_count(parameters.numbers.len() as u32);
     relocations(&mut stencil, function, piece)?;
     for trap in function.traps(&backend.settings.tunables) {
         stencil.trap(StencilTrap { offset: trap.code_offset, code: trap.trap_code.as_u8() });

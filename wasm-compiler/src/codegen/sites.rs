@@ -15,6 +15,8 @@
 
 mod x86_64;
 
+use stencil::NumberIndex;
+use stencil::compiled::StencilField;
 use target_lexicon::Architecture;
 
 /// What an access is relative to.
@@ -36,6 +38,8 @@ pub(crate) struct Site {
     pub(crate) base: Base,
     /// The distance in bytes.
     pub(crate) displacement: u32,
+    /// Where the instruction starts that the field is of.
+    pub(crate) instruction: u32,
 }
 
 /// Code that is not understood.
@@ -66,14 +70,33 @@ pub(crate) struct Code<'a> {
     pub(crate) type_ids_at: u32,
 }
 
-/// Finds the sites of an architecture's code.
-pub(crate) type Finder = fn(&Code<'_>) -> Result<Vec<Site>, Unexplained>;
+/// A read of a placeholder, in the place of which a constant is to stand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Read {
+    /// The displacement.
+    pub(crate) site: Site,
+    /// Which of the parameters' numbers the constant is.
+    pub(crate) number: NumberIndex,
+    /// The constant's size in bytes: 4 or 8.
+    pub(crate) bytes: u8,
+}
+
+/// What is known about an architecture's code.
+#[derive(Clone, Copy)]
+pub(crate) struct Finder {
+    /// Finds the sites.
+    pub(crate) find: fn(&Code<'_>) -> Result<Vec<Site>, Unexplained>,
+    /// Puts constants in the place of reads; gives the fields that they stand in, in
+    /// ascending order of offset. No instruction moves, and what the constants need besides
+    /// is behind the code.
+    pub(crate) plug: fn(&mut Vec<u8>, &[Read]) -> Result<Vec<StencilField>, Unexplained>,
+}
 
 /// The finder of an architecture; none for those whose code is not understood yet,
 /// on which the layout stays a part of the key.
 pub(crate) fn finder(architecture: Architecture) -> Option<Finder> {
     match architecture {
-        Architecture::X86_64 => Some(x86_64::find),
+        Architecture::X86_64 => Some(Finder { find: x86_64::find, plug: x86_64::plug }),
         _ => None,
     }
 }

@@ -11,15 +11,15 @@
 
 use crate::codegen::sites::Base;
 use crate::layout::Layout;
-use crate::settings::Settings;
+use crate::settings::{Settings, Stencils};
 use stencil::StencilWriter;
 use wasmtime_environ::PtrSize as _;
 use wasmtime_environ::{
     ElemIndex, EntityRef, FactInlineIntrinsic, FuncIndex, FuncKey, FunctionType, Global,
     GlobalConstValue, GlobalIndex, KnownFunc, Limits, Memory, MemoryIndex, MemoryKind,
     MemoryTunables, Module, ModuleInternedTypeIndex, ModuleTranslation, ModuleTypesBuilder,
-    RuntimeDataIndex, Table, TableIndex, Tag, TagIndex, Tunables, TypeIndex, VMOffsets,
-    WasmValType,
+    RuntimeDataIndex, Table, TableIndex, Tag, TagIndex, Tunables, TypeIndex, TypeTrace, VMOffsets,
+    WasmCompositeInnerType, WasmSubType, WasmValType,
 };
 
 /// Alias regions of defined globals are told apart by 18 bits of index, those of
@@ -39,6 +39,10 @@ pub(super) struct ModuleFacts<'a, 'data> {
     pub(super) cacheable: bool,
     /// Whether the layout is a parameter, and not in the key.
     pub(super) relocatable: bool,
+    /// Whether constants may be parameters in this configuration.
+    pub(super) relocatable_constants: bool,
+    /// Whether they are in this module.
+    types_are_plain: bool,
 }
 
 /// Where facts go to: the key, and the parameters.
@@ -93,6 +97,20 @@ fn region_ids_fit(module: &Module) -> bool {
             && tables.len() < REGION_ENTITY_INDEX_MAX)
 }
 
+/// Whether no type that is declared outside of bodies is anything but one of a function,
+/// or names another one. Then operands have such a type only where the body names it.
+fn types_are_plain(module: &Module, types: &ModuleTypesBuilder) -> bool {
+    fn names_none(ty: &impl TypeTrace) -> bool {
+        ty.trace(&mut |_| Err(())).is_ok()
+    }
+    let is_plain = |ty: &WasmSubType| {
+        matches!(ty.composite_type.inner, WasmCompositeInnerType::Func(_)) && names_none(ty)
+    };
+    module.types.values().all(|ty| is_plain(&types[ty.unwrap_module_type_index()]))
+        && module.tables.values().all(names_none)
+        && module.globals.values().all(names_none)
+}
+
 /// A value's `serde` form as bytes. The types that are written this way are
 /// Wasmtime's own and have no way to fail.
 fn postcard_bytes(value: &impl serde::Serialize) -> Vec<u8> {
@@ -115,7 +133,23 @@ impl<'a, 'data> ModuleFacts<'a, 'data> {
             types: types.wasm_types().map(|(_, ty)| postcard_bytes(ty)).collect(),
             cacheable: cacheable && region_ids_fit(&translation.module),
             relocatable,
+            relocatable_constants: settings.stencils() == Stencils::Relocatable,
+            types_are_plain: types_are_plain(&translation.module, types),
         }
+    }
+
+    /// Whether a function's constants are parameters. Not where hints are found by
+    /// their place in the body, which is another one for the body that is compiled.
+    pub(super) fn constants_are_parameters(&self, function: FuncIndex) -> bool {
+        self.relocatable_constants
+            && self.types_are_plain
+            && self.translation.branch_hints(function).is_none()
+    }
+
+    /// How many parameters and results a function type has.
+    pub(super) fn arity(&self, ty: ModuleInternedTypeIndex) -> (usize, usize) {
+        let ty = self.interned[ty].unwrap_func();
+        (ty.params().len(), ty.results().len())
     }
 
     pub(super) fn type_count(&self) -> usize {

@@ -1,6 +1,7 @@
 //! One WebAssembly function -> its stencil and parameters, in one pass that also
 //! validates the body.
 
+use super::constants::{ConstantType, ConstantUse, Constants};
 use super::facts::{Callee, ModuleFacts, Sink};
 use super::operators;
 use crate::error::CompileError;
@@ -21,6 +22,7 @@ pub(super) struct Splitter<'a> {
     writer: StencilWriter,
     allocations: Option<FuncValidatorAllocations>,
     ordinals: LocalOrdinals,
+    constants: Constants,
 }
 
 /// A split function.
@@ -29,6 +31,8 @@ pub(super) struct Split<'a> {
     pub(super) stencil: Option<FunctionStencil<'a>>,
     pub(super) parameters: FunctionParameters,
     pub(super) layout: Layout,
+    /// The constants that are parameters, in the order of the body.
+    pub(super) constants: Vec<ConstantUse>,
 }
 
 impl<'a> Splitter<'a> {
@@ -38,6 +42,7 @@ impl<'a> Splitter<'a> {
             writer: StencilWriter::new(),
             allocations: None,
             ordinals: LocalOrdinals::new(facts),
+            constants: Constants::default(),
         }
     }
 
@@ -59,20 +64,25 @@ impl<'a> Splitter<'a> {
         self.writer.clear();
         self.ordinals.start();
         let index = facts.translation.module.func_index(function);
+        self.constants.start(facts.constants_are_parameters(index));
         let mut reader = body.get_binary_reader();
         let base = reader.original_position();
         let mut encoder = Encoder {
             facts,
             out: &mut self.writer,
             ordinals: &mut self.ordinals,
+            constants: &mut self.constants,
             parameters: FunctionParameters::default(),
             layout: Layout::default(),
             covered: facts.cacheable,
             accesses_memory: true,
+            at: 0,
+            is_plain_access: false,
             hints: BranchHints::of(facts, index),
             base,
         };
         let signature = facts.signature(index);
+        encoder.kind_of_constants();
         encoder.type_content(signature);
         if facts.may_return_through_memory(signature) {
             encoder.layout.make_opaque();
@@ -106,12 +116,14 @@ impl<'a> Splitter<'a> {
 
         source.shrink_to_fit();
         let Encoder { mut parameters, layout, covered, .. } = encoder;
+        let constants = self.constants.finish(&mut self.writer, &mut parameters.numbers);
         self.allocations = Some(validator.into_allocations());
         parameters.source = source;
         Ok(Split {
             stencil: covered.then(|| self.writer.stencil(StencilKind::WasmFunction)),
             parameters,
             layout,
+            constants,
         })
     }
 }
@@ -121,11 +133,16 @@ pub(super) struct Encoder<'e, 'a> {
     pub(super) facts: &'a ModuleFacts<'a, 'a>,
     pub(super) out: &'e mut StencilWriter,
     ordinals: &'e mut LocalOrdinals,
+    constants: &'e mut Constants,
     parameters: FunctionParameters,
     layout: Layout,
     covered: bool,
     /// Whether the operator that is being written accesses the memory that it names.
     pub(super) accesses_memory: bool,
+    /// Whether it is a load or a store of WebAssembly's first version.
+    pub(super) is_plain_access: bool,
+    /// Where the operator stands that is being written, in the input.
+    pub(super) at: usize,
     hints: BranchHints<'a>,
     /// Where the body starts in the input.
     base: usize,
@@ -138,6 +155,81 @@ impl Encoder<'_, '_> {
     /// The facts do not cover what this function does: it is compiled afresh.
     pub(super) fn not_covered(&mut self) {
         self.covered = false;
+    }
+
+    /// Writes whether constants stand behind the operators, if that is not the same for
+    /// all functions of a configuration.
+    fn kind_of_constants(&mut self) {
+        if self.facts.relocatable_constants {
+            self.out.bool(self.constants.is_enabled());
+        }
+    }
+
+    /// Where the operator that is being written stands in the body. A body has at most
+    /// 7,654,321 bytes (wasmparser's limit).
+    fn at_in_body(&self) -> u32 {
+        (self.at - self.base) as u32
+    }
+
+    /// The operator takes so many operands; whether it is one that no address is computed
+    /// with.
+    pub(super) fn operands(&mut self, taken: usize, computes: bool) {
+        if self.constants.is_enabled() {
+            self.constants.take(taken, computes);
+        }
+    }
+
+    /// The operator has been written, and gives so many operands.
+    pub(super) fn results(&mut self, given: usize) {
+        if self.constants.is_enabled() {
+            self.constants.give(given);
+        }
+    }
+
+    /// The operator does something else to the operands.
+    pub(super) fn other_operands(&mut self) {
+        if self.constants.is_enabled() {
+            self.constants.forget_operands();
+        }
+    }
+
+    /// A call takes its function's parameters, and gives its results.
+    pub(super) fn call_operands(&mut self, ty: ModuleInternedTypeIndex, callee: usize) {
+        if self.constants.is_enabled() {
+            let (parameters, results) = self.facts.arity(ty);
+            self.constants.take(callee + parameters, false);
+            self.constants.give(results);
+        }
+    }
+
+    /// An operand has a type that is known by the number that it has in the module's
+    /// validator. A body with parameters for constants is validated by another one.
+    pub(super) fn keep_constants(&mut self) {
+        self.constants.keep();
+    }
+
+    /// A constant, which stands here or behind the operators.
+    pub(super) fn constant(&mut self, ty: ConstantType, value: i64) {
+        if self.constants.is_enabled() {
+            self.constants.constant(self.at_in_body(), ty, value);
+        } else {
+            self.out.sleb(value);
+        }
+    }
+
+    /// The offset of an access; gives what of it is still one.
+    pub(super) fn access_offset(&mut self, offset: u64) -> u64 {
+        if !self.constants.is_enabled() {
+            self.out.uleb(offset);
+            return offset;
+        }
+        let is_part = self.is_plain_access && self.constants.access(self.at_in_body(), offset);
+        self.out.bool(is_part);
+        if is_part {
+            return 0;
+        }
+        self.out.uleb(offset);
+        offset
     }
 
     /// Writes the hint of the branch at an offset in the input.
@@ -222,6 +314,7 @@ impl Encoder<'_, '_> {
                 self.out.u8(ty as u8);
             }
             HeapType::Concrete(UnpackedIndex::Module(index)) => {
+                self.keep_constants();
                 self.out.u8(1);
                 let ty = self.facts.interned(TypeIndex::from_u32(index));
                 self.type_in_code(ty);

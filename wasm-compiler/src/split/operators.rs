@@ -5,6 +5,7 @@
 //! of [`Encoder`]; an operator with an immediate of a new name, or of a known
 //! name and another type, does not compile. So no index can pass for a number.
 
+use super::constants::ConstantType;
 use super::function::Encoder;
 use wasmparser::{
     BlockType, BrTable, Catch, FrameKind, FrameStack, FuncValidator, HeapType, Ieee32, Ieee64,
@@ -48,9 +49,13 @@ macro_rules! define_visits {
             let encoder = &mut *self.encoder;
             encoder.opcode(Opcode::$op as u16);
             encoder.accesses_memory = accesses_memory!($op);
+            encoder.at = self.offset;
+            encoder.is_plain_access = is_plain_access(Opcode::$op);
+            operands!(encoder, $op, $($ann)*);
             $($(encoder.$arg($arg.clone());)*)?
             not_covered_proposal!(encoder, $proposal);
             beyond_immediates!(self, $op $($(, $arg)*)?);
+            results!(self, $($ann)*);
             Ok(())
         })*
     };
@@ -71,6 +76,72 @@ macro_rules! not_covered_proposal {
         $encoder.not_covered()
     };
     ($encoder:ident, $covered:ident) => {};
+}
+
+/// The operands that an operator takes.
+macro_rules! operands {
+    // See below.
+    ($encoder:ident, Call, arity custom) => {};
+    ($encoder:ident, CallIndirect, arity custom) => {};
+    ($encoder:ident, $op:ident, arity custom) => {
+        $encoder.other_operands()
+    };
+    ($encoder:ident, $op:ident, arity $taken:literal -> $given:literal) => {
+        $encoder.operands($taken, computes(Opcode::$op))
+    };
+}
+
+/// Those that it gives.
+macro_rules! results {
+    ($self:ident, arity custom) => {};
+    ($self:ident, arity $taken:literal -> $given:literal) => {
+        $self.encoder.results($given)
+    };
+}
+
+/// Operators with which no address is computed. Their code is much better if it knows
+/// an operand.
+const fn computes(opcode: Opcode) -> bool {
+    use Opcode::{
+        I32And, I32DivS, I32DivU, I32Mul, I32Or, I32RemS, I32RemU, I32Rotl, I32Rotr, I32Shl,
+        I32ShrS, I32ShrU, I32Xor, I64And, I64DivS, I64DivU, I64Mul, I64Or, I64RemS, I64RemU,
+        I64Rotl, I64Rotr, I64Shl, I64ShrS, I64ShrU, I64Xor,
+    };
+    matches!(
+        opcode,
+        I32Mul
+            | I32DivS
+            | I32DivU
+            | I32RemS
+            | I32RemU
+            | I32And
+            | I32Or
+            | I32Xor
+            | I32Shl
+            | I32ShrS
+            | I32ShrU
+            | I32Rotl
+            | I32Rotr
+            | I64Mul
+            | I64DivS
+            | I64DivU
+            | I64RemS
+            | I64RemU
+            | I64And
+            | I64Or
+            | I64Xor
+            | I64Shl
+            | I64ShrS
+            | I64ShrU
+            | I64Rotl
+            | I64Rotr
+    )
+}
+
+/// The loads and stores of WebAssembly's first version, whose opcode is one byte.
+const fn is_plain_access(opcode: Opcode) -> bool {
+    let opcode = opcode as u16;
+    Opcode::I32Load as u16 <= opcode && opcode <= Opcode::I64Store32 as u16
 }
 
 /// Whether the code of an operator accesses the memory that it names. These leave it
@@ -97,6 +168,7 @@ macro_rules! accesses_memory {
 macro_rules! beyond_immediates {
     // The runtime is handed the function's index.
     ($self:ident, RefFunc, $function:ident) => {
+        $self.encoder.keep_constants();
         $self.encoder.raw($function)
     };
     // The runtime is handed the memory's index.
@@ -111,7 +183,9 @@ macro_rules! beyond_immediates {
     };
     // The callee's type is checked.
     ($self:ident, CallIndirect, $ty:ident, $table:ident) => {
-        $self.encoder.checked_type(TypeIndex::from_u32($ty), TableIndex::from_u32($table))
+        let ty = TypeIndex::from_u32($ty);
+        $self.encoder.checked_type(ty, TableIndex::from_u32($table));
+        $self.encoder.call_operands($self.encoder.facts.interned(ty), 1)
     };
     ($self:ident, ReturnCallIndirect, $ty:ident, $table:ident) => {
         $self.encoder.checked_type(TypeIndex::from_u32($ty), TableIndex::from_u32($table))
@@ -121,6 +195,10 @@ macro_rules! beyond_immediates {
     };
     ($self:ident, ReturnCallRef, $ty:ident) => {
         $self.encoder.type_in_code($self.encoder.facts.interned(TypeIndex::from_u32($ty)))
+    };
+    ($self:ident, Call, $function:ident) => {
+        let signature = $self.encoder.facts.signature(FuncIndex::from_u32($function));
+        $self.encoder.call_operands(signature, 0)
     };
     // The branches that may have a hint.
     ($self:ident, If, $blockty:ident) => {
@@ -294,7 +372,7 @@ impl Encoder<'_, '_> {
     fn memarg(&mut self, memarg: MemArg) {
         let MemArg { align, max_align: _, offset, memory } = memarg;
         self.out.u8(align);
-        self.out.uleb(offset);
+        let offset = self.access_offset(offset);
         let memory = MemoryIndex::from_u32(memory);
         self.memory_use(memory);
         self.memory_access(memory, offset);
@@ -382,13 +460,13 @@ trait Constant {
 
 impl Constant for i32 {
     fn encode(self, encoder: &mut Encoder<'_, '_>) {
-        encoder.out.sleb(i64::from(self));
+        encoder.constant(ConstantType::I32, i64::from(self));
     }
 }
 
 impl Constant for i64 {
     fn encode(self, encoder: &mut Encoder<'_, '_>) {
-        encoder.out.sleb(self);
+        encoder.constant(ConstantType::I64, self);
     }
 }
 

@@ -24,6 +24,7 @@ pub(super) fn split(input: &Input<'_>, fingerprint: &Fingerprint, covered: bool)
             cache_key: key(StencilKind::ArrayToWasm, signature.unwrap_module_type_index()),
             parameters,
             layout: Layout::default(),
+            has_constants: false,
         }
     };
     let leave = |ty: ModuleInternedTypeIndex| Piece {
@@ -31,6 +32,7 @@ pub(super) fn split(input: &Input<'_>, fingerprint: &Fingerprint, covered: bool)
         cache_key: key(StencilKind::WasmToArray, ty),
         parameters: FunctionParameters::default(),
         layout: Layout::default(),
+        has_constants: false,
     };
     let mut pieces: Vec<Piece> = pieces::escaping(input).into_iter().map(enter).collect();
     pieces.extend(pieces::host_types(input).into_iter().map(leave));
@@ -60,5 +62,6 @@ pub(crate) fn builtin(builtin: BuiltinFunctionIndex, fingerprint: &Fingerprint) 
         cache_key: Some(writer.stencil(StencilKind::WasmToBuiltin).key(fingerprint)),
         parameters: FunctionParameters::default(),
         layout: Layout::default(),
+        has_constants: false,
     }
 }

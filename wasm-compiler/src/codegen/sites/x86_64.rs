@@ -4,8 +4,10 @@
 mod flow;
 mod graph;
 mod instruction;
+mod plug;
 
 use super::{Code, Site, Unexplained};
+pub(super) use plug::plug;
 
 pub(super) fn find(code: &Code<'_>) -> Result<Vec<Site>, Unexplained> {
     let graph = graph::Graph::decode(code)?;
@@ -145,7 +147,11 @@ mod tests {
         let code = "48897c24f8 4889fb e800000000 c3 488b4c24f8 488b4150 488b4360 c3";
         let landings = [Landing { return_offset: 13, handlers: vec![14] }];
         let found = find_with(code, &landings).unwrap();
-        assert_eq!(found, [Site { at: 22, width: 1, base: VMCTX, displacement: 0x50 }]);
+        let instruction = 19;
+        assert_eq!(
+            found,
+            [Site { at: 22, width: 1, base: VMCTX, displacement: 0x50, instruction }]
+        );
         let error = find_with(code, &[]).unwrap_err();
         assert_eq!((error.at, error.what), (14, "bytes that nothing leads to"));
     }

@@ -307,8 +307,9 @@ impl Step<'_, '_> {
             return Err(self.unexplained("a displacement in an unknown encoding"));
         }
         if let Some(sites) = &mut self.follower.sites {
-            let at = self.instruction.at + u32::from(at);
-            sites.push(Site { at, width, base, displacement });
+            let instruction = self.instruction.at;
+            let at = instruction + u32::from(at);
+            sites.push(Site { at, width, base, displacement, instruction });
         }
         Ok(None)
     }

@@ -1,0 +1,388 @@
+//! Functions whose constants are parameters -> their code, made without knowing the
+//! constants.
+//!
+//! While they are compiled, their module has more globals than it has: one for each
+//! constant that a function may have, mutable, so that its value is unknown. A body has
+//! a read of such a global, a placeholder, in the place of each constant. To the
+//! optimiser the two have nothing in common, so code for one value is code for all.
+//! Then the reads in the code are found (see [`super::sites`]), and the constants put in
+//! their place.
+//!
+//! The placeholders lie behind the module's own globals, which stay where they are. What
+//! lies behind the globals in the `VMContext` moves; it is a parameter like the rest of
+//! the layout.
+
+use super::relocate::Reads;
+use super::{Fresh, finish_body, in_parallel, seal_plugged, translate_function};
+use crate::compiler::Backend;
+use crate::error::CompileError;
+use crate::fingerprint::fingerprint;
+use crate::input::Input;
+use crate::lookup::Slotted;
+use crate::pieces;
+use crate::split::{CONSTANTS_MAX, ConstantType, ConstantUse, Current, Splitting};
+use std::collections::BTreeMap;
+use std::ops::Range;
+use stencil::SourceLocations;
+use wasmparser::{
+    BinaryReader, BinaryReaderError, FuncToValidate, FunctionBody, GlobalSectionReader, Parser,
+    Payload, Validator, ValidatorResources, WasmFeatures,
+};
+use wasmtime_environ::collections::TryPrimaryMap;
+use wasmtime_environ::{
+    EntityRef as _, FuncKey, FunctionBodyData, Global, GlobalIndex, ModuleTranslation,
+    StaticModuleIndex, VMOffsets, WasmValType,
+};
+
+/// Globals in front of the placeholders, so that the displacement of no placeholder
+/// takes one byte, in whatever unit that counts.
+const DISTANCE: usize = 1 << 9;
+
+/// A placeholder of each type for each constant.
+const ADDED: usize = DISTANCE + 2 * CONSTANTS_MAX;
+
+/// Compiles pieces that have constants, those with one key once. Gives what was compiled,
+/// and the pieces whose code is not understood.
+pub(super) fn compile_all<'w>(
+    input: &mut Input<'_>,
+    backend: &Backend,
+    wanted: &[Slotted<'w>],
+) -> Result<(Vec<Fresh>, Vec<Slotted<'w>>), CompileError> {
+    let mut of_key = BTreeMap::new();
+    for wanted in wanted {
+        of_key.entry(wanted.piece.cache_key).or_insert_with(Vec::new).push(*wanted);
+    }
+    let firsts: Vec<Slotted<'w>> = of_key.values().map(|same| same[0]).collect();
+    let compiled = compile_distinct(input, backend, &firsts)?;
+    let (mut fresh, mut refused) = (Vec::new(), Vec::new());
+    for (same, compiled) in of_key.into_values().zip(compiled) {
+        let Some(compiled) = compiled else {
+            refused.extend(same);
+            continue;
+        };
+        let copies: Vec<Fresh> =
+            same[1..].iter().map(|other| compiled.copy_for(other.slot)).collect();
+        fresh.push(compiled);
+        fresh.extend(copies);
+    }
+    Ok((fresh, refused))
+}
+
+/// Compiles pieces of different keys; `None` for one whose code is not understood.
+fn compile_distinct(
+    input: &mut Input<'_>,
+    backend: &Backend,
+    wanted: &[Slotted<'_>],
+) -> Result<Vec<Option<Fresh>>, CompileError> {
+    if wanted.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut own = BTreeMap::new();
+    for Slotted { piece, .. } in wanted {
+        if let FuncKey::DefinedWasmFunction(module, _) = piece.func_key {
+            own.entry(module).or_insert_with(TryPrimaryMap::default);
+        }
+    }
+    let mut own_counts = BTreeMap::new();
+    for (module, own) in &mut own {
+        let globals = &mut input.modules[*module].module.globals;
+        own_counts.insert(*module, globals.len());
+        *own = std::mem::take(globals);
+        *globals = with_placeholders(own)?;
+    }
+    let compiled = compile_with_placeholders(input, backend, wanted, &own_counts);
+    for (module, own) in own {
+        input.modules[module].module.globals = own;
+    }
+    compiled
+}
+
+/// A module's globals, and placeholders behind them.
+fn with_placeholders(
+    own: &TryPrimaryMap<GlobalIndex, Global>,
+) -> Result<TryPrimaryMap<GlobalIndex, Global>, CompileError> {
+    let mut globals = TryPrimaryMap::with_capacity(own.len() + ADDED)
+        .map_err(|error| CompileError::wasmtime(error.to_string()))?;
+    let added = (0..ADDED).map(|at| Global { wasm_ty: type_at(at), mutability: true });
+    for global in own.values().copied().chain(added) {
+        globals.push(global).map_err(|error| CompileError::wasmtime(error.to_string()))?;
+    }
+    Ok(globals)
+}
+
+/// The types of what is added: one of each by turns.
+fn type_at(at: usize) -> WasmValType {
+    match at % 2 {
+        0 => WasmValType::I32,
+        _ => WasmValType::I64,
+    }
+}
+
+/// One module's placeholders.
+struct Placed {
+    /// What the module's bodies are validated with.
+    resources: ValidatorResources,
+    /// The first placeholder.
+    first: GlobalIndex,
+    /// Where it lies in the `VMContext`.
+    first_at: u32,
+}
+
+fn compile_with_placeholders(
+    input: &Input<'_>,
+    backend: &Backend,
+    wanted: &[Slotted<'_>],
+    own_counts: &BTreeMap<StaticModuleIndex, usize>,
+) -> Result<Vec<Option<Fresh>>, CompileError> {
+    let placed = |(module, own): (&StaticModuleIndex, &usize)| {
+        let translation = &input.modules[*module];
+        let resources = resources(translation, backend.settings.features)?;
+        let first = GlobalIndex::new(own + DISTANCE);
+        let module_info = &translation.module;
+        let offsets = VMOffsets::new(backend.isa.pointer_bytes(), module_info);
+        let defined = module_info
+            .defined_global_index(first)
+            .ok_or_else(|| CompileError::wasmtime("a placeholder is imported"))?;
+        let first_at = offsets.vmctx_vmglobal_definition(defined);
+        Ok((*module, Placed { resources, first, first_at }))
+    };
+    let placed: BTreeMap<StaticModuleIndex, Placed> =
+        own_counts.iter().map(placed).collect::<Result<_, CompileError>>()?;
+    // The functions' numbers in the modules as they are now.
+    let splitting = Splitting::new(input, backend, &fingerprint(&backend.settings));
+    in_parallel(input, wanted, |current, wanted| {
+        compile(input, backend, (&placed, &splitting), current, wanted)
+    })
+}
+
+/// Compiles one piece.
+fn compile<'s>(
+    input: &Input<'_>,
+    backend: &Backend,
+    (placed, splitting): (&BTreeMap<StaticModuleIndex, Placed>, &'s Splitting<'_>),
+    current: &mut Current<'s>,
+    slotted: Slotted<'_>,
+) -> Result<Option<Fresh>, CompileError> {
+    let FuncKey::DefinedWasmFunction(module, function) = slotted.piece.func_key else {
+        return Ok(None);
+    };
+    let Some(placed) = placed.get(&module) else { return Ok(None) };
+    let (mut piece, uses) = splitting.function((module, function), current)?;
+    if piece.cache_key != slotted.piece.cache_key {
+        // A number of the layout takes four bytes now and took one.
+        return Ok(None);
+    }
+    let FunctionBodyData { body, validator } = &input.bodies[module][function];
+    let rewritten = Rewritten::of(body, &uses, &piece.parameters.source, placed)?;
+    let body = rewritten.body(body);
+    let data = FunctionBodyData {
+        body: body.clone(),
+        validator: FuncToValidate {
+            resources: placed.resources.clone(),
+            index: validator.index,
+            ty: validator.ty,
+            features: validator.features,
+        },
+    };
+    let symbol = pieces::symbol(input, piece.func_key);
+    let mut compiled = translate_function(input, backend, (module, function), data, &symbol)?;
+    finish_body(backend, Some(body), &symbol, &mut compiled)?;
+    piece.parameters.source = rewritten.source;
+    let reads = Reads { first_at: placed.first_at, uses: &uses };
+    let slotted = Slotted { piece: &piece, slot: slotted.slot };
+    // Why no entry can hold the code is said by who compiles it without placeholders.
+    Ok(seal_plugged(&compiled, slotted, &reads, backend).unwrap_or(None))
+}
+
+/// What a module's bodies are validated with, as if it had placeholders.
+fn resources(
+    translation: &ModuleTranslation<'_>,
+    features: WasmFeatures,
+) -> Result<ValidatorResources, CompileError> {
+    let wasm = translation.wasm;
+    let mut validator = Validator::new_with_features(features);
+    let mut parser = Parser::new(0);
+    parser.set_features(features);
+    let mut globals = Globals::default();
+    for payload in parser.parse_all(wasm) {
+        match payload? {
+            Payload::Version { num, encoding, range } => {
+                validator.version(num, encoding, &range)?
+            }
+            Payload::TypeSection(section) => validator.type_section(&section)?,
+            Payload::ImportSection(section) => validator.import_section(&section)?,
+            Payload::FunctionSection(section) => validator.function_section(&section)?,
+            Payload::TableSection(section) => validator.table_section(&section)?,
+            Payload::MemorySection(section) => validator.memory_section(&section)?,
+            Payload::TagSection(section) => validator.tag_section(&section)?,
+            Payload::GlobalSection(section) => {
+                globals.add(&mut validator, section.count(), &wasm[section.range()])?;
+            }
+            Payload::ExportSection(section) => {
+                globals.add_none(&mut validator)?;
+                validator.export_section(&section)?;
+            }
+            Payload::StartSection { func, range } => {
+                globals.add_none(&mut validator)?;
+                validator.start_section(func, &range)?;
+            }
+            Payload::ElementSection(section) => {
+                globals.add_none(&mut validator)?;
+                validator.element_section(&section)?;
+            }
+            Payload::DataCountSection { count, range } => {
+                globals.add_none(&mut validator)?;
+                validator.data_count_section(count, &range)?;
+            }
+            Payload::CodeSectionStart { range, .. } => {
+                globals.add_none(&mut validator)?;
+                validator.code_section_start(&range)?;
+            }
+            Payload::CodeSectionEntry(body) => {
+                return Ok(validator.code_section_entry(&body)?.resources);
+            }
+            _ => {}
+        }
+    }
+    Err(CompileError::wasmtime("a module with a function has no body"))
+}
+
+/// A module's globals on the way into its validator, with placeholders behind them.
+#[derive(Default)]
+struct Globals {
+    added: bool,
+}
+
+impl Globals {
+    /// Adds the globals of a section, given with its count in front.
+    fn add(
+        &mut self,
+        validator: &mut Validator,
+        count: u32,
+        section: &[u8],
+    ) -> Result<(), BinaryReaderError> {
+        const I32: [u8; 5] = [0x7f, 0x01, 0x41, 0x00, 0x0b];
+        const I64: [u8; 5] = [0x7e, 0x01, 0x42, 0x00, 0x0b];
+        let mut own = BinaryReader::new(section, 0);
+        own.read_var_u32()?;
+        let mut bytes = Vec::with_capacity(section.len() + ADDED * I32.len() + 5);
+        put_leb(&mut bytes, count + ADDED as u32);
+        bytes.extend_from_slice(&section[own.original_position()..]);
+        for at in 0..ADDED {
+            bytes.extend(if type_at(at) == WasmValType::I32 { I32 } else { I64 });
+        }
+        self.added = true;
+        validator.global_section(&GlobalSectionReader::new(BinaryReader::new(&bytes, 0))?)
+    }
+
+    /// The next section follows those of globals, of which there may have been none.
+    fn add_none(&mut self, validator: &mut Validator) -> Result<(), BinaryReaderError> {
+        match self.added {
+            true => Ok(()),
+            false => self.add(validator, 0, &[0]),
+        }
+    }
+}
+
+fn put_leb(bytes: &mut Vec<u8>, mut value: u32) {
+    while value >= 0x80 {
+        bytes.push(value as u8 | 0x80);
+        value >>= 7;
+    }
+    bytes.push(value as u8);
+}
+
+/// A body with placeholders in the place of constants.
+struct Rewritten {
+    bytes: Vec<u8>,
+    /// Where the operators stand in it, as if it stood where the body does.
+    source: SourceLocations,
+}
+
+/// Bytes of a body, and what is to stand there.
+type Edit = (Range<usize>, Vec<u8>);
+
+impl Rewritten {
+    fn of(
+        body: &FunctionBody<'_>,
+        uses: &[ConstantUse],
+        source: &SourceLocations,
+        placed: &Placed,
+    ) -> Result<Self, CompileError> {
+        let original = body.as_bytes();
+        let mut edits = Vec::new();
+        for constant in uses {
+            edits.push(constant_edit(original, constant, placed)?);
+            if let Some(access) = constant.access {
+                edits.push(access_edit(original, access as usize)?);
+            }
+        }
+        edits.sort_unstable_by_key(|(range, _)| range.start);
+        let mut bytes = Vec::with_capacity(original.len());
+        let mut at = 0;
+        for (range, replacement) in &edits {
+            bytes.extend_from_slice(&original[at..range.start]);
+            bytes.extend_from_slice(replacement);
+            at = range.end;
+        }
+        bytes.extend_from_slice(&original[at..]);
+        Ok(Self { bytes, source: moved(source, &edits) })
+    }
+
+    /// The body, where the original stands.
+    fn body<'b>(&'b self, original: &FunctionBody<'_>) -> FunctionBody<'b> {
+        let at = original.range().start;
+        FunctionBody::new(BinaryReader::new(&self.bytes, at))
+    }
+}
+
+/// A constant becomes the read of a placeholder.
+fn constant_edit(
+    body: &[u8],
+    constant: &ConstantUse,
+    placed: &Placed,
+) -> Result<Edit, CompileError> {
+    const GLOBAL_GET: u8 = 0x23;
+    let at = constant.at as usize;
+    let mut reader = BinaryReader::new(&body[at..], at);
+    reader.read_u8()?;
+    match constant.ty {
+        ConstantType::I32 => drop(reader.read_var_i32()?),
+        ConstantType::I64 => drop(reader.read_var_i64()?),
+    }
+    let mut read = vec![GLOBAL_GET];
+    put_leb(&mut read, placed.first.as_u32() + 2 * constant.ordinal + constant.ty as u32);
+    Ok((at..reader.original_position(), read))
+}
+
+/// An access has no offset of its own any more.
+fn access_edit(body: &[u8], at: usize) -> Result<Edit, CompileError> {
+    /// Set in the first number of an access that names its memory.
+    const HAS_MEMORY: u32 = 1 << 6;
+    let mut reader = BinaryReader::new(&body[at..], at);
+    reader.read_u8()?;
+    if reader.read_var_u32()? & HAS_MEMORY != 0 {
+        reader.read_var_u32()?;
+    }
+    let start = reader.original_position();
+    reader.read_var_u64()?;
+    Ok((start..reader.original_position(), vec![0]))
+}
+
+/// Where the operators stand after edits.
+fn moved(source: &SourceLocations, edits: &[Edit]) -> SourceLocations {
+    let mut offsets = Vec::new();
+    source.expand_into(&mut offsets);
+    let base = source.base();
+    let mut moved = SourceLocations::starting_at(base, offsets.len());
+    let mut edits = edits.iter().peekable();
+    let mut by = 0;
+    for offset in &offsets[1..] {
+        let in_body = (offset - base) as usize;
+        while let Some((range, replacement)) = edits.next_if(|(range, _)| range.start < in_body) {
+            by += replacement.len() as i64 - range.len() as i64;
+        }
+        moved.push((i64::from(*offset) + by) as u32);
+    }
+    moved
+}

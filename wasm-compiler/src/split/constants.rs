@@ -1,0 +1,186 @@
+//! The constants of one function -> which of them are parameters.
+//!
+//! A constant is a parameter if it can be an address, a place in a table or a return
+//! address of Go's, all of which move when something else in the program changes: from
+//! [`VALUE_MIN`] up, and no operand of an operator that no address is computed with.
+//! What an access adds to a constant address becomes a part of the constant.
+//!
+//! In the stencil an operator stands without its constant. The constants follow behind
+//! the operators, in the order of the body: each either with its value, or with the
+//! ordinal of its value. So the key holds which of them are equal.
+//!
+//! Which constants these are decides what is found again, and how good the code is, and
+//! not whether it is right: where code is generated a parameter's value is unknown. What
+//! has to be right is which constant is the address of which access. So operands are
+//! followed through operators that take and give a fixed number of them, and calls.
+
+use std::collections::HashMap;
+use stencil::StencilWriter;
+
+/// Smaller numbers are rather sizes, counts and flags.
+const VALUE_MIN: i64 = 1024;
+
+/// No field of the code holds a larger number.
+const VALUE_MAX: i64 = i32::MAX as i64;
+
+/// Further constants of one function are in the key.
+pub(crate) const CONSTANTS_MAX: usize = 1 << 14;
+
+/// A constant's type.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum ConstantType {
+    I32,
+    I64,
+}
+
+/// A constant of the body that is a parameter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ConstantUse {
+    /// Where its operator stands, as a byte offset in the body.
+    pub(crate) at: u32,
+    pub(crate) ty: ConstantType,
+    /// Which of the function's distinct constants it is.
+    pub(crate) ordinal: u32,
+    /// Where the operator stands whose constant offset is a part of the value.
+    pub(crate) access: Option<u32>,
+}
+
+/// A constant as it is met.
+#[derive(Clone, Copy, Debug)]
+struct Met {
+    at: u32,
+    ty: ConstantType,
+    /// What the operator says.
+    own: i64,
+    /// With the offset of the access that is a part of it.
+    value: i64,
+    access: Option<u32>,
+    /// It is an operand of what no address is computed with.
+    computed: bool,
+}
+
+impl Met {
+    fn is_parameter(&self) -> bool {
+        !self.computed && is_address(self.value)
+    }
+}
+
+fn is_address(value: i64) -> bool {
+    (VALUE_MIN..=VALUE_MAX).contains(&value)
+}
+
+/// The constants of the function that is being split.
+#[derive(Default)]
+pub(super) struct Constants {
+    enabled: bool,
+    /// None of the constants is a parameter after all.
+    in_key: bool,
+    met: Vec<Met>,
+    /// The topmost operands: which of them are constants.
+    operands: Vec<Option<usize>>,
+    /// The constant that the operator being read is.
+    fresh: Option<usize>,
+    /// The lowest of the operands that the operator being read takes.
+    address: Option<usize>,
+    ordinals: HashMap<(ConstantType, i64), u32>,
+}
+
+impl Constants {
+    /// Starts the next function; without constants as parameters if not enabled.
+    pub(super) fn start(&mut self, enabled: bool) {
+        self.enabled = enabled;
+        self.in_key = false;
+        self.fresh = None;
+        self.met.clear();
+        self.operands.clear();
+        self.ordinals.clear();
+    }
+
+    /// Whether constants stand behind the operators.
+    pub(super) fn is_enabled(&self) -> bool {
+        self.enabled
+    }
+
+    /// None of the function's constants is a parameter.
+    pub(super) fn keep(&mut self) {
+        self.in_key = true;
+    }
+
+    /// The operator takes so many operands. Whether it is one that no address is
+    /// computed with.
+    pub(super) fn take(&mut self, count: usize, computes: bool) {
+        self.address = None;
+        for _ in 0..count {
+            self.address = self.operands.pop().flatten();
+            if computes && let Some(constant) = self.address {
+                self.met[constant].computed = true;
+            }
+        }
+    }
+
+    /// The operator gives so many.
+    pub(super) fn give(&mut self, count: usize) {
+        let fresh = self.fresh.take();
+        self.operands.extend((0..count).map(|_| fresh));
+    }
+
+    /// The operator does something else to the operands.
+    pub(super) fn forget_operands(&mut self) {
+        self.address = None;
+        self.operands.clear();
+    }
+
+    /// The operator, at a byte offset of the body, is a constant.
+    pub(super) fn constant(&mut self, at: u32, ty: ConstantType, value: i64) {
+        self.fresh = Some(self.met.len());
+        let computed = self.met.len() >= CONSTANTS_MAX;
+        self.met.push(Met { at, ty, own: value, value, access: None, computed });
+    }
+
+    /// The operator, at a byte offset of the body, accesses memory at an offset from an
+    /// address. Whether the offset has become a part of the address.
+    pub(super) fn access(&mut self, at: u32, offset: u64) -> bool {
+        let Some(address) = self.address else { return false };
+        let met = &mut self.met[address];
+        // An address that can be one by itself is shared by accesses around it.
+        let is_part = offset >= VALUE_MIN as u64 || !is_address(met.value);
+        let whole = i64::try_from(offset).ok().and_then(|offset| met.value.checked_add(offset));
+        match whole {
+            Some(whole) if is_part && offset != 0 && met.value >= 0 && !met.computed => {
+                if is_address(whole) {
+                    met.value = whole;
+                    met.access = Some(at);
+                }
+                is_address(whole)
+            }
+            _ => false,
+        }
+    }
+
+    /// Writes the constants into the key and the parameters, in the order of the body;
+    /// gives those that are parameters.
+    pub(super) fn finish(
+        &mut self,
+        out: &mut StencilWriter,
+        numbers: &mut Vec<u32>,
+    ) -> Vec<ConstantUse> {
+        let mut uses = Vec::new();
+        for met in &self.met {
+            if self.in_key || !met.is_parameter() {
+                out.u8(0);
+                out.sleb(met.own);
+                out.sleb(met.value);
+                continue;
+            }
+            let next = self.ordinals.len() as u32;
+            let ordinal = *self.ordinals.entry((met.ty, met.value)).or_insert_with(|| {
+                numbers.push(met.value as u32);
+                next
+            });
+            out.uleb(u64::from(ordinal) + 1);
+            let Met { at, ty, own: _, value: _, access, computed: _ } = *met;
+            uses.push(ConstantUse { at, ty, ordinal, access });
+        }
+        uses
+    }
+}

@@ -1,0 +1,144 @@
+//! Relocatable stencils: the bytes are the same however they come about, and a function
+//! is found again when data has moved.
+
+#![cfg(target_arch = "x86_64")]
+
+use generate::edit::Edit;
+use generate::smith::Kind;
+use oracle::stages::{assert_stages, assert_warmed_by};
+use oracle::store::MemoryStore;
+use oracle::testdata::{file, text_files};
+use rayon::prelude::*;
+use stencil::entry;
+use wasm_compiler::{Compiler, NoCache, Report, Settings, Stencils, VerifySample};
+use wasmtime::{Config, Engine};
+
+const SMITH_MODULES: u64 = 150;
+
+/// All that is off by default, so that every text file is taken.
+fn engine() -> Engine {
+    let mut config = Config::new();
+    config.wasm_custom_page_sizes(true).wasm_wide_arithmetic(true).wasm_branch_hinting(true);
+    config.shared_memory(true);
+    Engine::new(&config).expect("the configuration is sound")
+}
+
+fn compiler(engine: &Engine, stencils: Stencils) -> Compiler {
+    let settings = Settings::from_engine(engine).expect("it compiles").with_stencils(stencils);
+    Compiler::new(settings).expect("Wasmtime has taken the settings")
+}
+
+/// What is compiled: written by hand, a program, generated.
+fn modules() -> Vec<(String, Vec<u8>)> {
+    let mut modules = text_files("wat");
+    modules.extend(text_files("components"));
+    for name in ["ledger", "ledger-next"] {
+        modules.push((name.to_owned(), file(&format!("wasm/{name}.wasm"))));
+    }
+    let kinds = Kind::ALL.into_iter().cycle();
+    let generated = (0..SMITH_MODULES).zip(kinds).filter_map(|(seed, kind)| {
+        Some((format!("{kind:?} module of seed {seed}"), kind.module(seed)?))
+    });
+    modules.extend(generated);
+    modules
+}
+
+#[test]
+fn off_cold_and_warm_give_the_same_bytes() {
+    let engine = engine();
+    let compiler = compiler(&engine, Stencils::Relocatable);
+    let compiled = modules().into_par_iter().filter(|(name, wasm)| {
+        let store = MemoryStore::default();
+        let stages = assert_stages(name, &engine, &compiler, &store, wasm);
+        store.assert_no_conflicts();
+        stages.is_some()
+    });
+    assert!(compiled.count() > 150, "few modules are taken");
+}
+
+#[test]
+fn an_edit_gives_the_same_bytes_on_what_the_original_has_left() {
+    let engine = engine();
+    let compiler = compiler(&engine, Stencils::Relocatable);
+    let pairs = modules().into_par_iter().step_by(2).flat_map_iter(|(name, wasm)| {
+        Edit::ALL.into_iter().filter_map(move |edit| {
+            Some((format!("{edit:?} of {name}"), wasm.clone(), edit.apply(&wasm)?))
+        })
+    });
+    let found = pairs.filter_map(|(what, wasm, edited)| {
+        Some(assert_warmed_by(&what, &engine, &compiler, &wasm, &edited)?.from_other)
+    });
+    assert!(found.sum::<u64>() > 5_000, "little is found");
+}
+
+#[test]
+fn most_is_found_when_data_has_moved() {
+    let engine = Engine::default();
+    let wasm = file("wasm/ledger.wasm");
+    let moved = Edit::MoveData.apply(&wasm).expect("it has data");
+    let misses = |stencils| {
+        let compiler = compiler(&engine, stencils);
+        let store = MemoryStore::default();
+        compiler.compile(&wasm, &store).expect("it compiles");
+        compiler.compile(&moved, &store).expect("it compiles").1.misses
+    };
+    // The edit changes masks and factors of an address's size as well.
+    let (relocatable, exact) = (misses(Stencils::Relocatable), misses(Stencils::Exact));
+    assert!(exact > 100, "no data has moved");
+    assert!(relocatable < exact / 4, "{relocatable} misses, {exact} with exact stencils");
+}
+
+#[test]
+fn neither_kind_finds_the_others_entries() {
+    let engine = Engine::default();
+    let wasm = file("wasm/ledger.wasm");
+    let store = MemoryStore::default();
+    let compile = |stencils| -> Report {
+        compiler(&engine, stencils).compile(&wasm, &store).expect("it compiles").1
+    };
+    let exact = compile(Stencils::Exact);
+    let relocatable = compile(Stencils::Relocatable);
+    assert_eq!(relocatable.misses, exact.misses);
+    assert_eq!(store.entries().len() as u64, exact.codegen + relocatable.codegen);
+}
+
+/// Whoever compiles a function makes the same entry of it: checked by compiling all hits
+/// again.
+#[test]
+fn an_entry_is_the_same_from_either_release() {
+    let engine = Engine::default();
+    let mut compiler = compiler(&engine, Stencils::Relocatable);
+    let store = MemoryStore::default();
+    compiler.compile(&file("wasm/ledger.wasm"), &store).expect("it compiles");
+    let all = VerifySample::one_in(1).expect("it is a share").strict(true);
+    compiler.set_verify(Some(all));
+    let (_, report) = compiler
+        .compile(&file("wasm/ledger-next.wasm"), &store)
+        .unwrap_or_else(|error| panic!("{error}"));
+    assert!(report.verified > 600, "{} verified", report.verified);
+}
+
+#[test]
+fn code_with_constants_as_parameters_is_understood() {
+    let engine = Engine::default();
+    let compiler = compiler(&engine, Stencils::Relocatable);
+    let store = MemoryStore::default();
+    let wasm = file("wasm/ledger.wasm");
+    compiler.compile(&wasm, &store).expect("it compiles");
+    let markers =
+        store.entries().iter().filter(|(key, bytes)| entry::is_marker(key, bytes)).count();
+    assert_eq!(markers, 0);
+}
+
+#[test]
+fn the_number_of_threads_changes_nothing() {
+    let engine = Engine::default();
+    let compiler = compiler(&engine, Stencils::Relocatable);
+    let wasm = file("wasm/ledger.wasm");
+    let on = |threads| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
+        let compile = || compiler.compile(&wasm, &NoCache).expect("it compiles").0;
+        pool.expect("the system has threads").install(compile)
+    };
+    assert!(on(1) == on(4), "the bytes depend on the number of threads");
+}
