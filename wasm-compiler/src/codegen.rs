@@ -154,17 +154,18 @@ fn seal(
 }
 
 /// Makes the entry of code that was compiled with placeholders; `None` if what it knows
-/// of its numbers is not understood.
+/// of its numbers is not understood. `other` is the same code with other offsets.
 fn seal_plugged(
     compiled: &CompiledFunctionBody,
+    other: Option<&CompiledFunctionBody>,
     Slotted { piece, slot }: Slotted<'_>,
     reads: &Reads<'_>,
     backend: &Backend,
 ) -> Result<Option<Fresh>, CaptureError> {
     let function = function_of(compiled)?;
-    let Some((code, fields)) = relocate::plugged(function, piece, reads, backend) else {
-        return Ok(None);
-    };
+    let other = other.map(function_of).transpose()?;
+    let plugged = relocate::plugged((function, other), piece, reads, backend);
+    let Some((code, fields)) = plugged else { return Ok(None) };
     let stencil = capture::capture(function, compiled.needs_gc_heap, code.clone(), piece, backend)?;
     let key = piece.cache_key.unwrap_or(NO_KEY);
     let bytes = seal_fields(key, &stencil, &fields, piece, &code)?;

@@ -20,7 +20,9 @@ use crate::compiler::Backend;
 use crate::error::CompileError;
 use crate::input::Input;
 use crate::pieces::{self, Piece};
-pub(crate) use constants::{CONSTANTS_MAX, ConstantType, ConstantUse};
+pub(crate) use constants::{
+    CONSTANTS_MAX, ConstantType, ConstantUse, OFFSET_MAX, OFFSET_MIN, Uses,
+};
 use facts::ModuleFacts;
 use function::Splitter;
 use rayon::prelude::*;
@@ -107,13 +109,12 @@ impl<'a> Splitting<'a> {
         pieces.collect()
     }
 
-    /// One function's piece, and its constants that are parameters, in the order of the
-    /// body.
+    /// One function's piece, and what of its body is a parameter.
     pub(crate) fn function<'s>(
         &'s self,
         (module, function): (StaticModuleIndex, DefinedFuncIndex),
         current: &mut Current<'s>,
-    ) -> Result<(Piece, Vec<ConstantUse>), CompileError> {
+    ) -> Result<(Piece, Uses), CompileError> {
         let splitter = match &mut current.0 {
             Some((of, splitter)) if *of == module => splitter,
             slot => {
@@ -128,8 +129,8 @@ impl<'a> Splitting<'a> {
             cache_key: split.stencil.map(|stencil| stencil.key(&self.fingerprint)),
             parameters: split.parameters,
             layout: split.layout,
-            has_constants: !split.constants.is_empty(),
+            has_constants: !split.uses.is_empty(),
         };
-        Ok((piece, split.constants))
+        Ok((piece, split.uses))
     }
 }

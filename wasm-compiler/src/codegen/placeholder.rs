@@ -11,8 +11,13 @@
 //! The placeholders lie behind the module's own globals, which stay where they are. What
 //! lies behind the globals in the `VMContext` moves; it is a parameter like the rest of
 //! the layout.
+//!
+//! An offset that an access adds to its address is a number of the operator, and no value
+//! that could be read. Functions that have such parameters are compiled twice, with other
+//! offsets in the place of theirs: what differs between the two codes has to be fields that
+//! hold these offsets, and nothing else.
 
-use super::relocate::Reads;
+use super::relocate::{Offsets, Reads};
 use super::{Fresh, finish_body, in_parallel, seal_plugged, translate_function};
 use crate::compiler::Backend;
 use crate::error::CompileError;
@@ -20,7 +25,7 @@ use crate::fingerprint::fingerprint;
 use crate::input::Input;
 use crate::lookup::Slotted;
 use crate::pieces;
-use crate::split::{CONSTANTS_MAX, ConstantType, ConstantUse, Current, Splitting};
+use crate::split::{CONSTANTS_MAX, ConstantType, ConstantUse, Current, Splitting, Uses};
 use std::collections::BTreeMap;
 use std::ops::Range;
 use stencil::SourceLocations;
@@ -30,8 +35,8 @@ use wasmparser::{
 };
 use wasmtime_environ::collections::TryPrimaryMap;
 use wasmtime_environ::{
-    EntityRef as _, FuncKey, FunctionBodyData, Global, GlobalIndex, ModuleTranslation,
-    StaticModuleIndex, VMOffsets, WasmValType,
+    CompiledFunctionBody, DefinedFuncIndex, EntityRef as _, FuncKey, FunctionBodyData, Global,
+    GlobalIndex, ModuleTranslation, StaticModuleIndex, VMOffsets, WasmValType,
 };
 
 /// Globals in front of the placeholders, so that the displacement of no placeholder
@@ -172,26 +177,50 @@ fn compile<'s>(
         // A number of the layout takes four bytes now and took one.
         return Ok(None);
     }
-    let FunctionBodyData { body, validator } = &input.bodies[module][function];
-    let rewritten = Rewritten::of(body, &uses, &piece.parameters.source, placed)?;
-    let body = rewritten.body(body);
-    let data = FunctionBodyData {
-        body: body.clone(),
-        validator: FuncToValidate {
-            resources: placed.resources.clone(),
-            index: validator.index,
-            ty: validator.ty,
-            features: validator.features,
-        },
+    let symbol = pieces::symbol(input, slotted.piece.func_key);
+    let location = (module, function);
+    let body = |offsets| {
+        let body = &input.bodies[module][function].body;
+        Rewritten::of(body, &uses, (placed, offsets), &piece.parameters.source)
     };
-    let symbol = pieces::symbol(input, piece.func_key);
-    let mut compiled = translate_function(input, backend, (module, function), data, &symbol)?;
-    finish_body(backend, Some(body), &symbol, &mut compiled)?;
-    piece.parameters.source = rewritten.source;
+    let one = body(Offsets::One)?;
+    let compiled = compile_body(input, backend, placed, location, &one, &symbol)?;
+    let other = match uses.offsets.is_empty() {
+        true => None,
+        false => {
+            let other = body(Offsets::Other)?;
+            Some(compile_body(input, backend, placed, location, &other, &symbol)?)
+        }
+    };
+    piece.parameters.source = one.source;
     let reads = Reads { first_at: placed.first_at, uses: &uses };
     let slotted = Slotted { piece: &piece, slot: slotted.slot };
+    let sealed = seal_plugged(&compiled, other.as_ref(), slotted, &reads, backend);
     // Why no entry can hold the code is said by who compiles it without placeholders.
-    Ok(seal_plugged(&compiled, slotted, &reads, backend).unwrap_or(None))
+    Ok(sealed.unwrap_or(None))
+}
+
+/// Compiles a function with another body than its own.
+fn compile_body(
+    input: &Input<'_>,
+    backend: &Backend,
+    placed: &Placed,
+    (module, function): (StaticModuleIndex, DefinedFuncIndex),
+    rewritten: &Rewritten,
+    symbol: &str,
+) -> Result<CompiledFunctionBody, CompileError> {
+    let FunctionBodyData { body, validator } = &input.bodies[module][function];
+    let body = rewritten.body(body);
+    let validator = FuncToValidate {
+        resources: placed.resources.clone(),
+        index: validator.index,
+        ty: validator.ty,
+        features: validator.features,
+    };
+    let data = FunctionBodyData { body: body.clone(), validator };
+    let mut compiled = translate_function(input, backend, (module, function), data, symbol)?;
+    finish_body(backend, Some(body), symbol, &mut compiled)?;
+    Ok(compiled)
 }
 
 /// What a module's bodies are validated with, as if it had placeholders.
@@ -305,17 +334,20 @@ type Edit = (Range<usize>, Vec<u8>);
 impl Rewritten {
     fn of(
         body: &FunctionBody<'_>,
-        uses: &[ConstantUse],
+        uses: &Uses,
+        (placed, offsets): (&Placed, Offsets),
         source: &SourceLocations,
-        placed: &Placed,
     ) -> Result<Self, CompileError> {
         let original = body.as_bytes();
         let mut edits = Vec::new();
-        for constant in uses {
+        for constant in &uses.constants {
             edits.push(constant_edit(original, constant, placed)?);
             if let Some(access) = constant.access {
-                edits.push(access_edit(original, access as usize)?);
+                edits.push(access_edit(original, access, 0)?);
             }
+        }
+        for offset in &uses.offsets {
+            edits.push(access_edit(original, offset.at, offsets.placeholder(offset.ordinal))?);
         }
         edits.sort_unstable_by_key(|(range, _)| range.start);
         let mut bytes = Vec::with_capacity(original.len());
@@ -355,10 +387,11 @@ fn constant_edit(
     Ok((at..reader.original_position(), read))
 }
 
-/// An access has no offset of its own any more.
-fn access_edit(body: &[u8], at: usize) -> Result<Edit, CompileError> {
+/// An access gets another offset.
+fn access_edit(body: &[u8], at: u32, offset: u32) -> Result<Edit, CompileError> {
     /// Set in the first number of an access that names its memory.
     const HAS_MEMORY: u32 = 1 << 6;
+    let at = at as usize;
     let mut reader = BinaryReader::new(&body[at..], at);
     reader.read_u8()?;
     if reader.read_var_u32()? & HAS_MEMORY != 0 {
@@ -366,7 +399,9 @@ fn access_edit(body: &[u8], at: usize) -> Result<Edit, CompileError> {
     }
     let start = reader.original_position();
     reader.read_var_u64()?;
-    Ok((start..reader.original_position(), vec![0]))
+    let mut replacement = Vec::new();
+    put_leb(&mut replacement, offset);
+    Ok((start..reader.original_position(), replacement))
 }
 
 /// Where the operators stand after edits.

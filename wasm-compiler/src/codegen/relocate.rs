@@ -4,11 +4,11 @@
 //! of the layout's parameters, and filled in again gives the code that was compiled.
 //! Anything else is no answer, and the layout stays in the key.
 
-use super::sites::{Base, Code, Landing, Read, Site};
+use super::sites::{Base, Code, Difference, Landing, Read, Site};
 use crate::compiler::Backend;
 use crate::pieces::Piece;
-use crate::split::{CONSTANTS_MAX, ConstantType, ConstantUse};
-use stencil::compiled::{StencilField, StencilHandler};
+use crate::split::{CONSTANTS_MAX, ConstantType, OFFSET_MAX, OFFSET_MIN, Uses};
+use stencil::compiled::{FieldKind, StencilField, StencilHandler};
 use stencil::finalize::finalize;
 use stencil::{CacheKey, NumberIndex, entry};
 use wasmtime_environ::PtrSize as _;
@@ -24,10 +24,10 @@ pub(super) fn fields(
     layout_fields(&sites(function, piece, backend)?, piece, backend)
 }
 
-/// The same for code with placeholders: the code with constants in their place, whatever
-/// they are, and all its fields.
+/// The same for code with placeholders: the code with this piece's numbers in their
+/// place, and all its fields. `other` is the code with other offsets.
 pub(super) fn plugged(
-    function: &CompiledFunction,
+    (function, other): (&CompiledFunction, Option<&CompiledFunction>),
     piece: &Piece,
     reads: &Reads<'_>,
     backend: &Backend,
@@ -35,27 +35,96 @@ pub(super) fn plugged(
     let sites = sites(function, piece, backend)?;
     let (placeholders, others): (Vec<Site>, Vec<Site>) =
         sites.into_iter().partition(|site| reads.contain(site));
-    let mut fields = layout_fields(&others, piece, backend)?;
+    let layout = layout_fields(&others, piece, backend)?;
     let found = placeholders.iter().map(|site| reads.of(site, piece));
     let found: Vec<Read> = found.collect::<Option<_>>()?;
+    let mut fields = match other {
+        Some(other) => offset_fields(function, other, reads, piece, backend)?,
+        None => Vec::new(),
+    };
     let mut code = function.buffer.data().to_vec();
     let constants = (backend.finder?.plug)(&mut code, &found).ok()?;
-    for StencilField { offset, number: NumberIndex(number), .. } in &constants {
-        let value = piece.parameters.numbers.get(*number as usize)?;
+    fields.extend(constants.into_iter().map(|field| (field, 0)));
+    for (StencilField { offset, number: NumberIndex(number), .. }, addend) in &fields {
+        let value = piece.parameters.numbers.get(*number as usize)?.checked_add(*addend)?;
         let field = code.get_mut(*offset as usize..)?.first_chunk_mut()?;
         *field = value.to_le_bytes();
     }
-    fields.extend(constants.into_iter().map(|field| (field, 0)));
+    fields.extend(layout);
     fields.sort_unstable_by_key(|(field, _)| field.offset);
     Some((code, fields))
 }
+
+/// The fields that hold offsets of accesses: all in which two codes differ.
+fn offset_fields(
+    function: &CompiledFunction,
+    other: &CompiledFunction,
+    reads: &Reads<'_>,
+    piece: &Piece,
+    backend: &Backend,
+) -> Option<Vec<(StencilField, u32)>> {
+    let uses = reads.uses;
+    let count = uses.offsets.iter().map(|used| used.ordinal + 1).max()?;
+    let first = piece.layout.parameter_count() + uses.distinct_constants;
+    let differences = with_code(function, backend, |code| {
+        (backend.finder?.differences)(code, other.buffer.data()).ok()
+    })?;
+    let field = |difference: Difference| {
+        let Difference { at: offset, one, other } = difference;
+        let ordinal = Offsets::ordinal(one, other).filter(|ordinal| *ordinal < count)?;
+        let addend = one.checked_sub(Offsets::One.placeholder(ordinal))?;
+        let number = NumberIndex(first + ordinal);
+        Some((StencilField { offset, kind: FieldKind::Word, number }, addend))
+    };
+    differences.into_iter().map(field).collect()
+}
+
+/// What stands in the place of the offsets of accesses, one time and another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Offsets {
+    One,
+    Other,
+}
+
+impl Offsets {
+    /// The first of each, and how far apart they are. All are such as an offset that is a
+    /// parameter may be, and none is anything special: all are odd.
+    const ONE: u32 = (1 << 24) + 37;
+    const OTHER: u32 = OFFSET_MAX as u32 - 2027;
+    const ONE_STEP: u32 = 64;
+    const OTHER_STEP: u32 = 48;
+
+    /// The offset in the place of one of the function's distinct offsets.
+    pub(super) const fn placeholder(self, ordinal: u32) -> u32 {
+        match self {
+            Self::One => Self::ONE + Self::ONE_STEP * ordinal,
+            Self::Other => Self::OTHER - Self::OTHER_STEP * ordinal,
+        }
+    }
+
+    /// Which offset a field holds that differs between the two. The differences are not
+    /// the same for any two of them, whatever is added to both.
+    fn ordinal(one: u32, other: u32) -> Option<u32> {
+        let step = Self::ONE_STEP + Self::OTHER_STEP;
+        let missing = (Self::OTHER - Self::ONE).checked_sub(other.checked_sub(one)?)?;
+        missing.is_multiple_of(step).then_some(missing / step)
+    }
+}
+
+// All of them are parameters' offsets, and the two kinds do not overlap.
+const _: () = {
+    let last = CONSTANTS_MAX as u32;
+    assert!(Offsets::One.placeholder(0) as u64 >= OFFSET_MIN);
+    assert!(Offsets::Other.placeholder(0) as u64 <= OFFSET_MAX);
+    assert!(Offsets::One.placeholder(last) < Offsets::Other.placeholder(last));
+};
 
 /// Which accesses of the `VMContext` are reads of placeholders.
 pub(super) struct Reads<'u> {
     /// Where the first placeholder lies: those of a function are behind it, two for each
     /// of its distinct constants, for either type one.
     pub(super) first_at: u32,
-    pub(super) uses: &'u [ConstantUse],
+    pub(super) uses: &'u Uses,
 }
 
 impl Reads<'_> {
@@ -76,7 +145,8 @@ impl Reads<'_> {
         let placeholder = distance / Self::STRIDE;
         let (ordinal, is_wide) = (placeholder / 2, placeholder % 2 == 1);
         let ty = if is_wide { ConstantType::I64 } else { ConstantType::I32 };
-        let is_used = self.uses.iter().any(|used| used.ordinal == ordinal && used.ty == ty);
+        let is_used =
+            self.uses.constants.iter().any(|used| used.ordinal == ordinal && used.ty == ty);
         let number = NumberIndex(piece.layout.parameter_count() + ordinal);
         let bytes = if is_wide { 8 } else { 4 };
         (distance.is_multiple_of(Self::STRIDE) && is_used).then_some(Read {
@@ -93,6 +163,15 @@ fn sites(function: &CompiledFunction, piece: &Piece, backend: &Backend) -> Optio
     if keeps_registers || piece.layout.is_opaque() {
         return None;
     }
+    with_code(function, backend, |code| (backend.finder?.find)(code).ok())
+}
+
+/// Has something done to a function's code.
+fn with_code<T>(
+    function: &CompiledFunction,
+    backend: &Backend,
+    with: impl FnOnce(&Code<'_>) -> T,
+) -> T {
     let relocated: Vec<u32> = function.relocations().map(|relocation| relocation.offset).collect();
     let landings: Vec<Landing> = landings(function);
     let pointer = backend.isa.pointer_bytes();
@@ -102,7 +181,7 @@ fn sites(function: &CompiledFunction, piece: &Piece, backend: &Backend) -> Optio
         landings: &landings,
         type_ids_at: u32::from(pointer.vmctx_type_ids_array()),
     };
-    (backend.finder?.find)(&code).ok()
+    with(&code)
 }
 
 fn layout_fields(

@@ -81,6 +81,17 @@ pub(crate) struct Read {
     pub(crate) bytes: u8,
 }
 
+/// A field of four bytes in which two codes differ.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Difference {
+    /// Byte offset of the field in the code.
+    pub(crate) at: u32,
+    /// What it holds in the one.
+    pub(crate) one: u32,
+    /// What it holds in the other.
+    pub(crate) other: u32,
+}
+
 /// What is known about an architecture's code.
 #[derive(Clone, Copy)]
 pub(crate) struct Finder {
@@ -90,13 +101,20 @@ pub(crate) struct Finder {
     /// ascending order of offset. No instruction moves, and what the constants need besides
     /// is behind the code.
     pub(crate) plug: fn(&mut Vec<u8>, &[Read]) -> Result<Vec<StencilField>, Unexplained>,
+    /// Finds the fields in which two codes differ, in ascending order of offset, if they
+    /// differ in nothing but displacements and constants of their instructions.
+    pub(crate) differences: fn(&Code<'_>, &[u8]) -> Result<Vec<Difference>, Unexplained>,
 }
 
 /// The finder of an architecture; none for those whose code is not understood yet,
 /// on which the layout stays a part of the key.
 pub(crate) fn finder(architecture: Architecture) -> Option<Finder> {
     match architecture {
-        Architecture::X86_64 => Some(Finder { find: x86_64::find, plug: x86_64::plug }),
+        Architecture::X86_64 => Some(Finder {
+            find: x86_64::find,
+            plug: x86_64::plug,
+            differences: x86_64::differences,
+        }),
         _ => None,
     }
 }

@@ -1,9 +1,12 @@
-//! The constants of one function -> which of them are parameters.
+//! The constants of one function, and the offsets of its accesses -> which of them are
+//! parameters.
 //!
 //! A constant is a parameter if it can be an address, a place in a table or a return
 //! address of Go's, all of which move when something else in the program changes: from
 //! [`VALUE_MIN`] up, and no operand of an operator that no address is computed with.
-//! What an access adds to a constant address becomes a part of the constant.
+//! What an access adds to a constant address becomes a part of the constant. What it adds
+//! to any other is a parameter of another kind, from [`OFFSET_MIN`] up and as far as the
+//! bounds check does not depend on it.
 //!
 //! In the stencil an operator stands without its constant. The constants follow behind
 //! the operators, in the order of the body: each either with its value, or with the
@@ -23,8 +26,14 @@ const VALUE_MIN: i64 = 1024;
 /// No field of the code holds a larger number.
 const VALUE_MAX: i64 = i32::MAX as i64;
 
-/// Further constants of one function are in the key.
+/// Further constants of one function are in the key, and so are further offsets.
 pub(crate) const CONSTANTS_MAX: usize = 1 << 14;
+
+/// Smaller offsets are rather those of fields of a large structure, or of a frame.
+pub(crate) const OFFSET_MIN: u64 = 1 << 16;
+
+/// Larger ones are in the key: no guard region of a default configuration is larger.
+pub(crate) const OFFSET_MAX: u64 = (1 << 25) - 32;
 
 /// A constant's type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -43,6 +52,41 @@ pub(crate) struct ConstantUse {
     pub(crate) ordinal: u32,
     /// Where the operator stands whose constant offset is a part of the value.
     pub(crate) access: Option<u32>,
+}
+
+/// An access whose offset is a parameter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct OffsetUse {
+    /// Where its operator stands, as a byte offset in the body.
+    pub(crate) at: u32,
+    /// Which of the function's distinct offsets it has.
+    pub(crate) ordinal: u32,
+}
+
+/// What of a body is a parameter, in the order of the body.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Uses {
+    pub(crate) constants: Vec<ConstantUse>,
+    /// How many distinct constants there are; their values are among the parameters'
+    /// numbers behind those of the layout, and the offsets behind them.
+    pub(crate) distinct_constants: u32,
+    pub(crate) offsets: Vec<OffsetUse>,
+}
+
+impl Uses {
+    /// Whether there are none.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.constants.is_empty() && self.offsets.is_empty()
+    }
+}
+
+/// What becomes of the offset of an access.
+pub(super) enum Offset {
+    InKey,
+    /// It is a part of the constant that is the address.
+    InConstant,
+    /// A parameter, by its ordinal.
+    Parameter(u32),
 }
 
 /// A constant as it is met.
@@ -83,6 +127,10 @@ pub(super) struct Constants {
     /// The lowest of the operands that the operator being read takes.
     address: Option<usize>,
     ordinals: HashMap<(ConstantType, i64), u32>,
+    offsets: Vec<OffsetUse>,
+    /// The distinct offsets, in the order of their ordinals; and those.
+    distinct_offsets: Vec<u32>,
+    offset_ordinals: HashMap<u32, u32>,
 }
 
 impl Constants {
@@ -94,6 +142,9 @@ impl Constants {
         self.met.clear();
         self.operands.clear();
         self.ordinals.clear();
+        self.offsets.clear();
+        self.distinct_offsets.clear();
+        self.offset_ordinals.clear();
     }
 
     /// Whether constants stand behind the operators.
@@ -138,33 +189,45 @@ impl Constants {
     }
 
     /// The operator, at a byte offset of the body, accesses memory at an offset from an
-    /// address. Whether the offset has become a part of the address.
-    pub(super) fn access(&mut self, at: u32, offset: u64) -> bool {
+    /// address. `is_free` if no offset of an access that may be a parameter matters to its
+    /// bounds check.
+    pub(super) fn access(&mut self, at: u32, offset: u64, is_free: bool) -> Offset {
+        if offset != 0 && self.is_part_of_constant(at, offset) {
+            return Offset::InConstant;
+        }
+        let is_parameter = is_free && (OFFSET_MIN..=OFFSET_MAX).contains(&offset);
+        if !is_parameter || self.in_key || self.offsets.len() >= CONSTANTS_MAX {
+            return Offset::InKey;
+        }
+        let offset = offset as u32;
+        let next = self.distinct_offsets.len() as u32;
+        let ordinal = *self.offset_ordinals.entry(offset).or_insert(next);
+        if ordinal == next {
+            self.distinct_offsets.push(offset);
+        }
+        self.offsets.push(OffsetUse { at, ordinal });
+        Offset::Parameter(ordinal)
+    }
+
+    fn is_part_of_constant(&mut self, at: u32, offset: u64) -> bool {
         let Some(address) = self.address else { return false };
         let met = &mut self.met[address];
         // An address that can be one by itself is shared by accesses around it.
-        let is_part = offset >= VALUE_MIN as u64 || !is_address(met.value);
-        let whole = i64::try_from(offset).ok().and_then(|offset| met.value.checked_add(offset));
-        match whole {
-            Some(whole) if is_part && offset != 0 && met.value >= 0 && !met.computed => {
-                if is_address(whole) {
-                    met.value = whole;
-                    met.access = Some(at);
-                }
-                is_address(whole)
-            }
-            _ => false,
+        let is_shared = offset < VALUE_MIN as u64 && is_address(met.value);
+        if is_shared || met.value < 0 || met.computed {
+            return false;
         }
+        let whole = i64::try_from(offset).ok().and_then(|offset| met.value.checked_add(offset));
+        let Some(whole) = whole.filter(|whole| is_address(*whole)) else { return false };
+        met.value = whole;
+        met.access = Some(at);
+        true
     }
 
     /// Writes the constants into the key and the parameters, in the order of the body;
-    /// gives those that are parameters.
-    pub(super) fn finish(
-        &mut self,
-        out: &mut StencilWriter,
-        numbers: &mut Vec<u32>,
-    ) -> Vec<ConstantUse> {
-        let mut uses = Vec::new();
+    /// gives what is a parameter.
+    pub(super) fn finish(&mut self, out: &mut StencilWriter, numbers: &mut Vec<u32>) -> Uses {
+        let mut constants = Vec::new();
         for met in &self.met {
             if self.in_key || !met.is_parameter() {
                 out.u8(0);
@@ -179,8 +242,16 @@ impl Constants {
             });
             out.uleb(u64::from(ordinal) + 1);
             let Met { at, ty, own: _, value: _, access, computed: _ } = *met;
-            uses.push(ConstantUse { at, ty, ordinal, access });
+            constants.push(ConstantUse { at, ty, ordinal, access });
         }
-        uses
+        if self.in_key {
+            for offset in self.distinct_offsets.drain(..) {
+                out.u32(offset);
+            }
+            self.offsets.clear();
+        }
+        numbers.extend_from_slice(&self.distinct_offsets);
+        let distinct_constants = self.ordinals.len() as u32;
+        Uses { constants, distinct_constants, offsets: std::mem::take(&mut self.offsets) }
     }
 }

@@ -9,6 +9,7 @@
 //!   interned indices of the types that it names. This is more than exact code
 //!   needs (`docs/key-inputs.md`).
 
+use super::constants::OFFSET_MAX;
 use crate::codegen::sites::Base;
 use crate::layout::Layout;
 use crate::settings::{Settings, Stencils};
@@ -44,6 +45,9 @@ pub(super) struct ModuleFacts<'a, 'data> {
     /// Whether they are in this module.
     types_are_plain: bool,
 }
+
+/// No operator accesses more bytes at once.
+const ACCESS_BYTES_MAX: u64 = 16;
 
 /// Where facts go to: the key, and the parameters.
 pub(super) struct Sink<'s> {
@@ -294,7 +298,6 @@ impl<'a, 'data> ModuleFacts<'a, 'data> {
     /// index (`bounds_checks.rs`, `can_elide_bounds_check` and after it). An
     /// access is taken to be of 16 bytes, the widest there is.
     pub(super) fn minimum_matters(&self, index: MemoryIndex, offset: u64) -> bool {
-        const ACCESS_BYTES_MAX: u64 = 16;
         // The host's page size does not matter: a page size that a wasm memory
         // can have is 1, smaller than any, or 64 KiB, not smaller than any.
         const HOST_PAGE_SIZE_LOG2: u8 = 16;
@@ -308,6 +311,17 @@ impl<'a, 'data> ModuleFacts<'a, 'data> {
             return true;
         };
         reach.checked_sub(end).is_none_or(|rest| rest < u64::from(u32::MAX))
+    }
+
+    /// Whether no offset of an access up to [`OFFSET_MAX`] matters to code but as what is
+    /// added to the address: the access is not checked, and it is not known to trap
+    /// (`bounds_checks.rs`, `bounds_check_field_access`). What this follows from is in the
+    /// key.
+    pub(super) fn offsets_are_free(&self, index: MemoryIndex) -> bool {
+        let memory = &self.translation.module.memories[index];
+        let end_max = OFFSET_MAX + ACCESS_BYTES_MAX;
+        !self.minimum_matters(index, OFFSET_MAX)
+            && memory.maximum_byte_size().unwrap_or(u64::MAX) >= end_max
     }
 
     pub(super) fn memory_minimum(&self, out: &mut StencilWriter, index: MemoryIndex) {

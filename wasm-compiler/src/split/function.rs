@@ -1,7 +1,7 @@
 //! One WebAssembly function -> its stencil and parameters, in one pass that also
 //! validates the body.
 
-use super::constants::{ConstantType, ConstantUse, Constants};
+use super::constants::{ConstantType, Constants, OFFSET_MAX, Offset, Uses};
 use super::facts::{Callee, ModuleFacts, Sink};
 use super::operators;
 use crate::error::CompileError;
@@ -31,8 +31,8 @@ pub(super) struct Split<'a> {
     pub(super) stencil: Option<FunctionStencil<'a>>,
     pub(super) parameters: FunctionParameters,
     pub(super) layout: Layout,
-    /// The constants that are parameters, in the order of the body.
-    pub(super) constants: Vec<ConstantUse>,
+    /// What of the body is a parameter.
+    pub(super) uses: Uses,
 }
 
 impl<'a> Splitter<'a> {
@@ -116,14 +116,14 @@ impl<'a> Splitter<'a> {
 
         source.shrink_to_fit();
         let Encoder { mut parameters, layout, covered, .. } = encoder;
-        let constants = self.constants.finish(&mut self.writer, &mut parameters.numbers);
+        let uses = self.constants.finish(&mut self.writer, &mut parameters.numbers);
         self.allocations = Some(validator.into_allocations());
         parameters.source = source;
         Ok(Split {
             stencil: covered.then(|| self.writer.stencil(StencilKind::WasmFunction)),
             parameters,
             layout,
-            constants,
+            uses,
         })
     }
 }
@@ -217,19 +217,39 @@ impl Encoder<'_, '_> {
         }
     }
 
-    /// The offset of an access; gives what of it is still one.
-    pub(super) fn access_offset(&mut self, offset: u64) -> u64 {
+    /// The offset of an access of a memory; gives the largest that it may be where code is
+    /// generated.
+    pub(super) fn access_offset(&mut self, offset: u64, memory: MemoryIndex) -> u64 {
+        const IN_KEY: u8 = 0;
+        const IN_CONSTANT: u8 = 1;
+        const PARAMETER: u8 = 2;
         if !self.constants.is_enabled() {
             self.out.uleb(offset);
             return offset;
         }
-        let is_part = self.is_plain_access && self.constants.access(self.at_in_body(), offset);
-        self.out.bool(is_part);
-        if is_part {
-            return 0;
+        let use_of_offset = match self.is_plain_access {
+            true => {
+                let is_free = self.facts.offsets_are_free(memory);
+                self.constants.access(self.at_in_body(), offset, is_free)
+            }
+            false => Offset::InKey,
+        };
+        match use_of_offset {
+            Offset::InKey => {
+                self.out.u8(IN_KEY);
+                self.out.uleb(offset);
+                offset
+            }
+            Offset::InConstant => {
+                self.out.u8(IN_CONSTANT);
+                0
+            }
+            Offset::Parameter(ordinal) => {
+                self.out.u8(PARAMETER);
+                self.out.uleb(u64::from(ordinal));
+                OFFSET_MAX
+            }
         }
-        self.out.uleb(offset);
-        offset
     }
 
     /// Writes the hint of the branch at an offset in the input.

@@ -372,8 +372,8 @@ impl Encoder<'_, '_> {
     fn memarg(&mut self, memarg: MemArg) {
         let MemArg { align, max_align: _, offset, memory } = memarg;
         self.out.u8(align);
-        let offset = self.access_offset(offset);
         let memory = MemoryIndex::from_u32(memory);
+        let offset = self.access_offset(offset, memory);
         self.memory_use(memory);
         self.memory_access(memory, offset);
     }

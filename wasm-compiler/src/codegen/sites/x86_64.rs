@@ -1,12 +1,14 @@
 //! x86-64: code -> sites, in three steps: [`graph`] decodes what can be reached,
 //! [`flow`] follows the pointers until nothing changes, [`find`] collects.
 
+mod differences;
 mod flow;
 mod graph;
 mod instruction;
 mod plug;
 
 use super::{Code, Site, Unexplained};
+pub(super) use differences::differences;
 pub(super) use plug::plug;
 
 pub(super) fn find(code: &Code<'_>) -> Result<Vec<Site>, Unexplained> {

@@ -57,6 +57,11 @@ impl Graph {
         &self.instructions[self.index[offset as usize] as usize]
     }
 
+    /// All instructions, in no particular order.
+    pub(super) fn instructions(&self) -> &[Decoded] {
+        &self.instructions
+    }
+
     pub(super) fn targets(&self) -> &BTreeSet<u32> {
         &self.targets
     }
