@@ -8,7 +8,8 @@
 //! [`farm`] is the other program: how fast a server feeds many builds at once.
 //!
 //! Invariant: a figure of `compare` is shown only if the output of its run was compared with
-//! stock Wasmtime's, byte for byte.
+//! stock Wasmtime's, byte for byte; that of a run with relocatable stencils, which make other
+//! code, with what is made without a cache.
 
 pub mod arguments;
 
