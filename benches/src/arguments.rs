@@ -3,6 +3,7 @@
 use crate::roles::Role;
 use clap::Parser;
 use std::path::PathBuf;
+use wasm_compiler::Stencils;
 
 /// As the first argument: this process is one of those that are measured.
 pub const ROLE_FLAG: &str = "--role";
@@ -10,7 +11,9 @@ pub const ROLE_FLAG: &str = "--role";
 /// Compares the function cache with stock Wasmtime, in whole processes, one run.
 ///
 /// Give a release B of the module A to see what a cache filled by A does for B.
-/// Runs are interleaved; every output is compared with stock's, byte for byte.
+/// Runs are interleaved; every output is compared with stock's, byte for byte. With
+/// relocatable stencils, which make other code, those of the function cache are compared
+/// with what it makes without a cache.
 /// Files are kept in a directory under TMPDIR, and removed at the end.
 #[derive(Debug, Parser)]
 #[command(name = "compare", disable_help_subcommand = true)]
@@ -39,6 +42,9 @@ pub struct Arguments {
     /// process of its own on this machine, asked by machines with empty caches.
     #[arg(long)]
     pub server: bool,
+    /// Which stencils the function cache has.
+    #[arg(long, value_name = "exact|relocatable", value_parser = stencils, default_value = "exact")]
+    pub stencils: Stencils,
 }
 
 /// What the command line asks for.
@@ -79,6 +85,17 @@ impl Arguments {
     pub fn a(&self) -> PathBuf {
         self.a.clone().unwrap_or_default()
     }
+}
+
+/// A kind of stencils, by its name.
+///
+/// # Errors
+///
+/// One sentence, if it is another word.
+pub fn stencils(name: &str) -> Result<Stencils, &'static str> {
+    let kinds = [Stencils::Exact, Stencils::Relocatable];
+    let named = kinds.into_iter().find(|kind| kind.name() == name);
+    named.ok_or("stencils are exact or relocatable")
 }
 
 /// What is wrong, without the usage that clap adds to it.

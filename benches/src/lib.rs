@@ -5,10 +5,12 @@
 //! runs when, [`child`] runs one process and measures it, [`roles`] is what the
 //! processes do, [`results`] what came out, and [`table`] shows it to a person.
 //!
-//! [`farm`] is the other program: how fast a server feeds many builds at once.
+//! [`farm`] is another program: how fast a server feeds many builds at once. [`runtime`] is a
+//! third: how fast relocatable code runs.
 //!
 //! Invariant: a figure of `compare` is shown only if the output of its run was compared with
-//! stock Wasmtime's, byte for byte.
+//! stock Wasmtime's, byte for byte; that of a run with relocatable stencils, which make other
+//! code, with what is made without a cache.
 
 pub mod arguments;
 
@@ -33,3 +35,5 @@ pub mod stage_inputs;
 pub mod clif;
 
 pub mod farm;
+
+pub mod runtime;

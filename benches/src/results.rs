@@ -20,6 +20,8 @@ pub struct Results {
     pub directory: String,
     /// What stands for the function cache.
     pub program: Program,
+    /// The kind of stencils it had: `exact` or `relocatable`.
+    pub stencils: String,
     /// The first module.
     pub a: Input,
     /// Its other release.
@@ -52,8 +54,10 @@ pub struct Input {
     pub path: String,
     /// Its size.
     pub wasm_bytes: u64,
-    /// The size of stock Wasmtime's artifact, and so of all others.
+    /// The size of stock Wasmtime's artifact.
     pub output_bytes: u64,
+    /// The size of the function cache's, which with exact stencils is the same.
+    pub ours_output_bytes: u64,
 }
 
 /// A program, an input and the state of a cache.

@@ -9,12 +9,13 @@ pub mod incremental;
 pub mod ours;
 pub mod stock;
 
-use crate::{artifact, edit};
+use crate::{arguments, artifact, edit};
 use anyhow::{Context as _, Result, bail};
 use clap::Parser;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
+use wasm_compiler::Stencils;
 
 /// What one process does.
 #[derive(Debug, Parser)]
@@ -43,6 +44,9 @@ pub enum Role {
         output: PathBuf,
         /// The cache's directory; none without a cache.
         cache_dir: Option<PathBuf>,
+        /// Which stencils.
+        #[arg(long, value_parser = arguments::stencils)]
+        stencils: Stencils,
     },
     /// Reading, hashing and writing as many bytes as a warm compile does.
     Floor {
@@ -73,8 +77,8 @@ pub fn play(role: &Role) -> Result<()> {
     match role {
         Role::Stock { input, output } => print(&stock::play(input, output)?),
         Role::Incremental { output, inputs } => print(&incremental::play(output, inputs)?),
-        Role::Ours { input, output, cache_dir } => {
-            print(&ours::play(input, output, cache_dir.as_deref())?)
+        Role::Ours { input, output, cache_dir, stencils } => {
+            print(&ours::play(input, output, cache_dir.as_deref(), *stencils)?)
         }
         Role::Floor { input, output, output_bytes, cache_dir } => {
             print(&floor::play(input, output, *output_bytes, cache_dir)?)

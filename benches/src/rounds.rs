@@ -36,8 +36,8 @@ const MAGIC_BYTES: u64 = 8;
 ///
 /// # Errors
 ///
-/// If a file cannot be read or written, a process fails, an output differs from
-/// stock Wasmtime's, or a full cache misses.
+/// If a file cannot be read or written, a process fails, an output differs from what is
+/// expected of its program, or a full cache misses.
 pub fn run(arguments: &Arguments) -> Result<Results> {
     let setup = Setup::new(arguments)?;
     let mut measured = Measurements::default();
@@ -57,12 +57,23 @@ struct Setup {
     b: Option<Subject>,
 }
 
-/// A module, and what stock Wasmtime makes of it.
+/// A module, and what comes out of it.
 struct Subject {
     wasm: PathBuf,
-    expected: PathBuf,
     wasm_bytes: u64,
-    output_bytes: u64,
+    /// Of every program but ours.
+    stock: Expected,
+    /// Of the function cache's program, whatever its cache has.
+    ours: Expected,
+}
+
+/// An output that others have to be equal to.
+#[derive(Clone)]
+struct Expected {
+    path: PathBuf,
+    bytes: u64,
+    /// Who made it, for a sentence.
+    whose: &'static str,
 }
 
 #[derive(Default)]
@@ -88,7 +99,8 @@ impl Setup {
         })?;
         let no_configuration = directory.path().join("no-configuration");
         fs::create_dir(&no_configuration)?;
-        let starter = Starter { this, stencil, no_configuration, interrupted };
+        let stencils = arguments.stencils;
+        let starter = Starter { this, stencil, no_configuration, stencils, interrupted };
         starter.warm_up(directory.path())?;
 
         let expected = |name: &str| directory.path().join(name);
@@ -150,6 +162,7 @@ impl Setup {
                 Some(stencil) => Program::Command(stencil.display().to_string()),
                 None => Program::Minimal,
             },
+            stencils: self.starter.stencils.name().to_owned(),
             a: self.a.input(),
             b: self.b.as_ref().map(Subject::input),
             edit: self.edited.as_ref().map(|(edit, _)| *edit),
@@ -166,7 +179,8 @@ impl Subject {
         Input {
             path: self.wasm.display().to_string(),
             wasm_bytes: self.wasm_bytes,
-            output_bytes: self.output_bytes,
+            output_bytes: self.stock.bytes,
+            ours_output_bytes: self.ours.bytes,
         }
     }
 }
@@ -197,7 +211,7 @@ impl Round<'_> {
     fn stock(&self, subject: &Subject) -> Result<Run> {
         let output = self.path("stock.cwasm");
         let (finished, report) = self.setup.starter.role("stock", [&subject.wasm, &output])?;
-        same(&output, subject)?;
+        same(&output, &subject.wasm, &subject.stock)?;
         Ok(run_of(&finished, Report::Stock(report)))
     }
 
@@ -213,7 +227,7 @@ impl Round<'_> {
     ) -> Result<Run> {
         let output = self.path("ours.cwasm");
         let (finished, report) = self.setup.starter.ours(&subject.wasm, &output, cache, server)?;
-        same(&output, subject)?;
+        same(&output, &subject.wasm, &subject.ours)?;
         Ok(run_of(&finished, Report::Ours(report)))
     }
 
@@ -232,7 +246,7 @@ impl Round<'_> {
         }
         let mut runs = Vec::new();
         for (nth, ((variant, subject), report)) in compiles.into_iter().zip(reports).enumerate() {
-            same(&incremental::output_of(&outputs, nth), subject)?;
+            same(&incremental::output_of(&outputs, nth), &subject.wasm, &subject.stock)?;
             let IncrementalReport { compile_ms: wall_ms, cpu_ms, peak_rss_bytes, .. } = report;
             let report = Report::Incremental(report);
             runs.push((variant, Run { wall_ms, cpu_ms, peak_rss_bytes, report }));
@@ -243,12 +257,12 @@ impl Round<'_> {
     /// Its output is no artifact; only its size can be compared.
     fn floor(&self, subject: &Subject, cache: &Path) -> Result<Run> {
         let output = self.path("floor");
-        let bytes = PathBuf::from(subject.output_bytes.to_string());
+        let bytes = PathBuf::from(subject.ours.bytes.to_string());
         let arguments = [&subject.wasm, &output, &bytes, &cache.to_owned()];
         let (finished, report) = self.setup.starter.role("floor", arguments)?;
         let written = fs::metadata(&output).context("the floor wrote nothing")?.len();
-        if written != subject.output_bytes {
-            bail!("the floor wrote {written} bytes, not {}", subject.output_bytes);
+        if written != subject.ours.bytes {
+            bail!("the floor wrote {written} bytes, not {}", subject.ours.bytes);
         }
         fs::remove_file(&output)?;
         Ok(run_of(&finished, Report::Floor(report)))
@@ -264,14 +278,15 @@ fn run_of(finished: &Finished, report: Report) -> Run {
     }
 }
 
-/// Compares an output with stock Wasmtime's, and removes it.
-fn same(output: &Path, subject: &Subject) -> Result<()> {
-    if let Some(offset) = artifact::first_difference(output, &subject.expected)? {
+/// Compares an output with the one expected, and removes it.
+fn same(output: &Path, wasm: &Path, expected: &Expected) -> Result<()> {
+    if let Some(offset) = artifact::first_difference(output, &expected.path)? {
         bail!(
-            "compiling {}, the output {} differs from stock Wasmtime's {} at byte {offset}",
-            subject.wasm.display(),
+            "compiling {}, the output {} differs from {} {} at byte {offset}",
+            wasm.display(),
             output.display(),
-            subject.expected.display()
+            expected.whose,
+            expected.path.display()
         );
     }
     fs::remove_file(output).with_context(|| format!("cannot remove {}", output.display()))

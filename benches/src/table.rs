@@ -27,8 +27,9 @@ pub fn render(results: &Results) -> String {
     let _ = writeln!(
         text,
         "{} {rounds}, all variants interleaved in each; medians of whole processes; every output \
-         is equal to stock Wasmtime's.",
-        results.rounds
+         {}.",
+        results.rounds,
+        compared(results)
     );
     let _ = writeln!(text, "A: {}", input(&results.a));
     if let Some(b) = &results.b {
@@ -38,7 +39,11 @@ pub fn render(results: &Results) -> String {
         Program::Command(path) => path,
         Program::Minimal => "the minimal program",
     };
-    let _ = writeln!(text, "function cache: {program}; files were in {}", results.directory);
+    let _ = writeln!(
+        text,
+        "function cache: {program}, {} stencils; files were in {}",
+        results.stencils, results.directory
+    );
     let _ = writeln!(text, "\n{}", columns(&variants(results)));
     let _ = writeln!(text, "{}", notes(results));
     if results.of(Variant::Warm).is_some() {
@@ -49,9 +54,24 @@ pub fn render(results: &Results) -> String {
     text
 }
 
+/// What the outputs were held against.
+fn compared(results: &Results) -> &'static str {
+    match results.stencils.as_str() {
+        "exact" => "is equal to stock Wasmtime's",
+        _ => {
+            "of the function cache is equal to what it makes without a cache, and every other one \
+             to stock Wasmtime's"
+        }
+    }
+}
+
 fn input(input: &Input) -> String {
-    let Input { path, wasm_bytes, output_bytes } = input;
-    format!("{path}, {wasm_bytes} bytes; artifact {output_bytes} bytes")
+    let Input { path, wasm_bytes, output_bytes, ours_output_bytes } = input;
+    let ours = match ours_output_bytes == output_bytes {
+        true => String::new(),
+        false => format!(", the function cache's {ours_output_bytes}"),
+    };
+    format!("{path}, {wasm_bytes} bytes; artifact {output_bytes} bytes{ours}")
 }
 
 fn variants(results: &Results) -> Vec<Vec<String>> {
@@ -196,7 +216,13 @@ pub(crate) mod tests {
             rounds: 1,
             directory: "/tmp/compare-1".to_owned(),
             program: Program::Minimal,
-            a: Input { path: "/a.wasm".to_owned(), wasm_bytes: 10, output_bytes: 40 },
+            stencils: "exact".to_owned(),
+            a: Input {
+                path: "/a.wasm".to_owned(),
+                wasm_bytes: 10,
+                output_bytes: 40,
+                ours_output_bytes: 40,
+            },
             b: None,
             edit: Some(Edit { body: 7, offset: 99 }),
             cache_bytes_after_cold: Spread { median: 1048576.0, min: 1.0, max: 1.0 },
@@ -222,6 +248,21 @@ pub(crate) mod tests {
         assert!(text.contains("after the cold run: 1.0 MiB"), "{text}");
         assert!(text.contains("function body 7 of A, at byte 99"), "{text}");
         assert!(!text.contains("B: "), "{text}");
+    }
+
+    #[test]
+    fn the_head_says_which_stencils_and_what_they_were_held_against() {
+        let exact = results();
+        let mut relocatable = results();
+        relocatable.stencils = "relocatable".to_owned();
+        relocatable.a.ours_output_bytes = 41;
+        let (exact, relocatable) = (render(&exact), render(&relocatable));
+        assert!(exact.contains("every output is equal to stock Wasmtime's."), "{exact}");
+        assert!(exact.contains("the minimal program, exact stencils"), "{exact}");
+        assert!(exact.contains("artifact 40 bytes\n"), "{exact}");
+        assert!(relocatable.contains("equal to what it makes without a cache"), "{relocatable}");
+        assert!(relocatable.contains("the minimal program, relocatable stencils"), "{relocatable}");
+        assert!(relocatable.contains("40 bytes, the function cache's 41\n"), "{relocatable}");
     }
 
     #[test]

@@ -80,9 +80,28 @@ fn two_releases_are_compared_in_every_variant() {
 }
 
 #[test]
+fn relocatable_stencils_are_compared_with_themselves_in_every_variant() {
+    let work = tempfile::tempdir().unwrap();
+    let inputs = [testdata("ledger.wasm"), testdata("ledger-next.wasm")];
+    let arguments = ["--minimal", "--repeat", "1", "--json", "--stencils", "relocatable"];
+    let output = compare(work.path(), &arguments, &inputs);
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success() && stderr.is_empty(), "{stderr}");
+    let results: Results = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(results.stencils, "relocatable");
+    assert!(results.a.ours_output_bytes >= results.a.output_bytes);
+    assert_eq!(results.variants.len(), Variant::ALL.len() - 4);
+    let warm = &results.of(Variant::Warm).unwrap().figures;
+    assert_eq!((warm.hit_rate, warm.misses), (Some(1.0), Some(0.0)));
+    assert!(results.of(Variant::BAfterA).unwrap().figures.hit_rate > Some(0.5));
+}
+
+#[test]
 fn what_cannot_be_compared_is_refused_in_one_sentence() {
     refused(&[], &[], 2, "name the module to compile");
     refused(&["--repeat", "0"], &[testdata("ledger.wasm")], 2, "0 is not in 1..=1000");
+    let both = ["--stencils", "both"];
+    refused(&both, &[testdata("ledger.wasm")], 2, "stencils are exact or relocatable");
     refused(&["--minimal"], &["/no/such.wasm".into()], 1, "cannot read /no/such.wasm");
     refused(&["--minimal"], &[testdata("")], 1, "cannot read ");
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/lib.rs");
@@ -102,4 +121,12 @@ fn an_output_that_is_not_stocks_is_an_error_with_offset_and_files() {
     let sentence = "differs from stock Wasmtime's";
     refused(&["--stencil", program], &[testdata("ledger.wasm")], 1, sentence);
     refused(&["--stencil", program], &[testdata("ledger.wasm")], 1, "at byte 1");
+}
+
+#[test]
+fn relocatable_code_that_depends_on_the_cache_is_an_error() {
+    let program = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/unsteady.sh");
+    let arguments = ["--stencil", program, "--stencils", "relocatable"];
+    let ledger = [testdata("ledger.wasm")];
+    refused(&arguments, &ledger, 1, "differs from what is made without a cache");
 }

@@ -3,6 +3,7 @@
 use crate::exit;
 use clap::{Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
+use wasm_compiler::Stencils;
 use wording::ByteSize;
 
 /// More threads than this are certainly a slip.
@@ -73,7 +74,10 @@ pub struct SettingArgs {
     /// A setting of Cranelift, such as has_avx2=true; may be repeated
     #[arg(long, value_name = "NAME=VALUE", value_parser = name_and_value)]
     pub cranelift: Vec<(String, String)>,
-    /// Take every setting from an artifact that the target host has written itself
+    /// Exact ones give Wasmtime's bytes, relocatable ones are found again when data has moved [default: exact]
+    #[arg(long, value_name = "exact|relocatable", value_parser = stencils)]
+    pub stencils: Option<Stencils>,
+    /// Take every setting but --stencils from an artifact that the target host has written itself
     #[arg(long, value_name = "ARTIFACT", conflicts_with_all = ["target", "opt_level", "cranelift"])]
     pub settings_from: Option<PathBuf>,
 }
@@ -221,6 +225,13 @@ impl Level {
     }
 }
 
+/// A kind of stencils, by its name.
+pub fn stencils(name: &str) -> Result<Stencils, &'static str> {
+    let kinds = [Stencils::Exact, Stencils::Relocatable];
+    let named = kinds.into_iter().find(|kind| kind.name() == name);
+    named.ok_or("stencils are exact or relocatable")
+}
+
 /// One in how many.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sample(pub u64);
@@ -284,6 +295,16 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Args::command().debug_assert();
+    }
+
+    #[test]
+    fn stencils_are_of_one_kind_or_the_other() {
+        for kind in [Stencils::Exact, Stencils::Relocatable] {
+            assert_eq!(stencils(kind.name()), Ok(kind));
+        }
+        for wrong in ["", "Exact", "relocatable ", "both"] {
+            assert!(stencils(wrong).is_err(), "{wrong:?}");
+        }
     }
 
     #[test]

@@ -64,6 +64,7 @@ pub fn run(args: &CompileArgs, started: Instant) -> Result<Exit, Failure> {
         input: &input,
         output: &output.name,
         report: &report,
+        stencils: compiler.settings().stencils(),
         cached: cache.is_some(),
         remote: remote.as_ref(),
         saved: rate.as_ref().and_then(|rate| rate.estimate(spared_bytes(&report), threads)),

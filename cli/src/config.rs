@@ -13,7 +13,7 @@ pub use remote::{RemoteChoice, RemoteSources, TokenFrom};
 pub use source::{Chosen, Source};
 pub use verify::SampleSources;
 
-use crate::args::{CacheArgs, JOBS_MAX, JobsArgs, Level, RemoteArgs, SettingArgs};
+use crate::args::{CacheArgs, JOBS_MAX, JobsArgs, Level, RemoteArgs, SettingArgs, stencils};
 use crate::exit::Failure;
 use clap::ValueEnum as _;
 use file::File;
@@ -21,7 +21,7 @@ use source::{choose, choose_path, switch, text};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::str::FromStr as _;
-use wasm_compiler::{OptLevel, Options};
+use wasm_compiler::{OptLevel, Options, Stencils};
 use wording::ByteSize;
 
 /// Everything that was not said on the command line.
@@ -49,7 +49,11 @@ pub struct CacheSources {
 #[derive(Debug)]
 pub enum SettingsChoice {
     Options(Options),
-    Artifact(PathBuf),
+    /// An artifact does not say which stencils made it.
+    Artifact {
+        path: PathBuf,
+        stencils: Stencils,
+    },
 }
 
 /// What decides about the code and where it came from.
@@ -58,6 +62,7 @@ pub struct SettingSources {
     pub target: Option<Chosen<String>>,
     pub opt_level: Option<Chosen<Level>>,
     pub cranelift: BTreeMap<String, Chosen<String>>,
+    pub stencils: Chosen<Stencils>,
 }
 
 impl Config {
@@ -122,18 +127,20 @@ impl Config {
         Ok(jobs.map(|jobs| jobs.map(usize::from)))
     }
 
-    /// The settings. An artifact brings all of them, so that with one nothing
-    /// else counts.
+    /// The settings. An artifact brings all of them but the kind of stencils, so that
+    /// with one nothing else counts.
     pub fn settings(&self, args: &SettingArgs) -> Result<SettingsChoice, Failure> {
-        if let Some(artifact) = &args.settings_from {
-            return Ok(SettingsChoice::Artifact(artifact.clone()));
+        if let Some(path) = args.settings_from.clone() {
+            let stencils = self.stencils(args)?.value;
+            return Ok(SettingsChoice::Artifact { path, stencils });
         }
-        let SettingSources { target, opt_level, cranelift } = self.setting_sources(args)?;
+        let SettingSources { target, opt_level, cranelift, stencils } =
+            self.setting_sources(args)?;
         let options = Options {
             target: target.map(|target| target.value),
             opt_level: opt_level.map(|level| OptLevel::from(level.value)),
             cranelift: cranelift.into_iter().map(|(name, chosen)| (name, chosen.value)).collect(),
-            stencils: wasm_compiler::Stencils::Exact,
+            stencils: stencils.value,
         };
         Ok(SettingsChoice::Options(options))
     }
@@ -159,7 +166,15 @@ impl Config {
             target: asked.or_else(|| self.in_file(&self.file.target)),
             opt_level: level.or(in_file),
             cranelift,
+            stencils: self.stencils(args)?,
         })
+    }
+
+    /// The kind of stencils, with where it came from.
+    pub fn stencils(&self, args: &SettingArgs) -> Result<Chosen<Stencils>, Failure> {
+        let in_file = self.in_file(&self.file.stencils);
+        let chosen = choose(args.stencils, "STENCIL_STENCILS", stencils, in_file)?;
+        Ok(chosen.unwrap_or(Chosen::new(Stencils::default(), Source::Default)))
     }
 }
 

@@ -44,11 +44,11 @@ Exit codes:
 Environment: STENCIL_CACHE_DIR, STENCIL_CACHE_SIZE, STENCIL_NO_CACHE, STENCIL_SERVER,
 STENCIL_PROJECT, STENCIL_TOKEN or STENCIL_TOKEN_FILE, STENCIL_CA, STENCIL_CERT, STENCIL_KEY,
 STENCIL_REMOTE_BUDGET_MS, STENCIL_REQUIRE_REMOTE, STENCIL_VERIFY_SAMPLE, STENCIL_VERIFY_STRICT,
-STENCIL_JOBS, STENCIL_TARGET, STENCIL_OPT_LEVEL. A flag wins over the environment, and that over config.toml in
-$XDG_CONFIG_HOME/stencil (or ~/.config/stencil), whose keys are cache-dir, cache-size,
+STENCIL_JOBS, STENCIL_TARGET, STENCIL_OPT_LEVEL, STENCIL_STENCILS. A flag wins over the environment, and that over
+config.toml in $XDG_CONFIG_HOME/stencil (or ~/.config/stencil), whose keys are cache-dir, cache-size,
 no-cache, server, project, token-file, ca, cert, key, remote-budget-ms, require-remote,
-verify-sample, verify-strict, jobs, target, opt-level and a table [cranelift], which goes with the file's target.
-`stencil doctor` shows which value counts.";
+verify-sample, verify-strict, jobs, target, opt-level, stencils and a table [cranelift], which goes with the file's
+target. `stencil doctor` shows which value counts.";
 
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {

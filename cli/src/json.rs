@@ -13,6 +13,7 @@ struct Object<'a> {
     input: &'a str,
     output: String,
     target: &'a str,
+    stencils: &'static str,
     fingerprint: &'a str,
     functions: u64,
     lookups: u64,
@@ -71,12 +72,13 @@ struct Bytes {
 
 /// One line with one object.
 pub fn object(outcome: &Outcome<'_>) -> String {
-    let Outcome { input, output, report, saved, wall, .. } = outcome;
+    let Outcome { input, output, report, stencils, saved, wall, .. } = outcome;
     let Report { hits, bytes, published, .. } = report;
     let object = Object {
         input: &input.name,
         output: output.display().to_string(),
         target: &report.target,
+        stencils: stencils.name(),
         fingerprint: &report.fingerprint,
         functions: report.functions,
         lookups: report.lookups,

@@ -11,11 +11,12 @@ use wording::reason;
 pub fn compiler(choice: &SettingsChoice) -> Result<Compiler, Failure> {
     let settings = match choice {
         SettingsChoice::Options(options) => Settings::from_options(options).map_err(refused)?,
-        SettingsChoice::Artifact(path) => {
+        SettingsChoice::Artifact { path, stencils } => {
             let artifact = fs::read(path).map_err(|error| Failure::unreadable(path, &error))?;
-            Settings::from_artifact(&artifact).map_err(|error| {
+            let settings = Settings::from_artifact(&artifact).map_err(|error| {
                 Failure::usage(format!("cannot take settings from {}: {error}", path.display()))
-            })?
+            })?;
+            settings.with_stencils(*stencils)
         }
     };
     Compiler::new(settings).map_err(|error| match error {
@@ -25,7 +26,9 @@ pub fn compiler(choice: &SettingsChoice) -> Result<Compiler, Failure> {
 }
 
 fn refused(error: SettingsError) -> Failure {
-    Failure::usage(format!("{error}; see --target and --cranelift in `stencil compile --help`"))
+    Failure::usage(format!(
+        "{error}; see --target, --stencils and --cranelift in `stencil compile --help`"
+    ))
 }
 
 /// Starts the threads that compile, one for each CPU unless told otherwise, and

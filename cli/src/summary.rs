@@ -6,7 +6,7 @@ use crate::input::Input;
 use std::fmt::Write as _;
 use std::path::Path;
 use std::time::Duration;
-use wasm_compiler::Report;
+use wasm_compiler::{Report, Stencils};
 use wording::ByteSize;
 
 /// Everything that is told about a compile.
@@ -14,6 +14,8 @@ pub struct Outcome<'a> {
     pub input: &'a Input,
     pub output: &'a Path,
     pub report: &'a Report,
+    /// Which kind of stencils the compiler was told to have.
+    pub stencils: Stencils,
     /// Whether there was a cache to ask.
     pub cached: bool,
     /// What was done with the server, if there is one.

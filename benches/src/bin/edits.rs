@@ -1,15 +1,17 @@
 //! Modules -> how much of each is found again after something was put in front of
-//! everything else of its kind, and whether the artifact is stock Wasmtime's.
+//! everything else of its kind, and whether the artifact is the right one: with exact stencils
+//! stock Wasmtime's, with relocatable ones what is made without a cache.
 //!
 //! `cargo run --release -p benches --bin edits -- A.wasm B.wasm`
 
 use anyhow::{Context as _, Result};
+use benches::arguments;
 use clap::Parser;
 use generate::edit::Edit;
 use oracle::same::assert_same;
 use oracle::store::MemoryStore;
 use std::path::{Path, PathBuf};
-use wasm_compiler::{Compiler, Report};
+use wasm_compiler::{Compiler, NoCache, Report, Settings, Stencils};
 use wasmtime::Engine;
 
 /// Compiles modules, then each after an edit, on what the first compile left
@@ -18,9 +20,12 @@ struct Arguments {
     /// Core modules
     #[arg(required = true, value_name = "WASM")]
     modules: Vec<PathBuf>,
-    /// Do not compile with stock Wasmtime, and do not compare
+    /// Do not make what the artifact ought to be, and do not compare
     #[arg(long)]
     unchecked: bool,
+    /// Which stencils the cache has
+    #[arg(long, value_name = "exact|relocatable", value_parser = arguments::stencils, default_value = "exact")]
+    stencils: Stencils,
 }
 
 /// What a new build prepends. A function of the module's own is one piece more, and
@@ -38,7 +43,9 @@ const EDITS: [Edit; 7] = [
 fn main() -> Result<()> {
     let arguments = Arguments::parse();
     let engine = Engine::default();
-    let compiler = Compiler::for_engine(&engine)?;
+    let compiler =
+        Compiler::new(Settings::from_engine(&engine)?.with_stencils(arguments.stencils))?;
+    println!("{} stencils", arguments.stencils.name());
     println!("module                    edit            lookups  misses  code bytes found  bytes");
     for path in &arguments.modules {
         let wasm =
@@ -56,14 +63,22 @@ fn main() -> Result<()> {
             let verdict = if arguments.unchecked {
                 "not compared"
             } else {
-                let expected = engine.precompile_module(&edited)?;
+                let (expected, whose) = expected(&engine, &compiler, &edited)?;
                 assert_same(&name(path), &edited, &expected, &artifact);
-                "stock's"
+                whose
             };
             print(path, edit, &report, verdict);
         }
     }
     Ok(())
+}
+
+/// What the artifact has to be, and in a word why.
+fn expected(engine: &Engine, compiler: &Compiler, wasm: &[u8]) -> Result<(Vec<u8>, &'static str)> {
+    Ok(match compiler.settings().stencils() {
+        Stencils::Exact => (engine.precompile_module(wasm)?, "stock's"),
+        Stencils::Relocatable => (compiler.compile(wasm, &NoCache)?.0, "as without a cache"),
+    })
 }
 
 fn name(path: &Path) -> String {

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::{Duration, Instant};
 use stencil::CacheStore;
-use wasm_compiler::{Compiler, NoCache, Options, Report, Settings};
+use wasm_compiler::{Compiler, NoCache, Options, Report, Settings, Stencils};
 
 /// That part of the `--json` object of `stencil compile` which is shown.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -47,11 +47,17 @@ pub struct OursReport {
 }
 
 /// Compiles one file.
-pub(crate) fn play(input: &Path, output: &Path, cache_dir: Option<&Path>) -> Result<OursReport> {
+pub(crate) fn play(
+    input: &Path,
+    output: &Path,
+    cache_dir: Option<&Path>,
+    stencils: Stencils,
+) -> Result<OursReport> {
     let start = Instant::now();
     let wasm = read(input)?;
     is_component(&wasm, input)?;
-    let compiler = Compiler::new(Settings::from_options(&Options::default())?)?;
+    let options = Options { stencils, ..Options::default() };
+    let compiler = Compiler::new(Settings::from_options(&options)?)?;
     let store = store(cache_dir);
     let report =
         artifact::write_with(output, |file| Ok(compiler.compile_to(&wasm, &*store, file)?))

@@ -1,6 +1,6 @@
 //! A role or the `stencil` command -> a process, and the report that it prints.
 
-use super::{Subject, same};
+use super::{Expected, Subject, same};
 use crate::arguments::{Arguments, ROLE_FLAG};
 use crate::artifact;
 use crate::child::{self, Finished};
@@ -10,10 +10,12 @@ use anyhow::{Context as _, Result, anyhow, bail};
 use serde::de::DeserializeOwned;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use std::env;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use wasm_compiler::Stencils;
 
 /// The command that is measured, beside this program.
 const STENCIL: &str = "stencil";
@@ -36,6 +38,7 @@ pub(super) struct Starter {
     pub(super) stencil: Option<PathBuf>,
     /// A directory without a configuration file.
     pub(super) no_configuration: PathBuf,
+    pub(super) stencils: Stencils,
     pub(super) interrupted: Arc<AtomicBool>,
 }
 
@@ -48,14 +51,25 @@ impl Starter {
         let subject = self.subject(empty, output)?;
         let output = directory.join("empty-again.cwasm");
         self.ours(&subject.wasm, &output, None, None)?;
-        same(&output, &subject)
+        same(&output, &subject.wasm, &subject.ours)
     }
 
-    /// Has stock Wasmtime make what all other outputs are compared with.
-    pub(super) fn subject(&self, wasm: PathBuf, expected: PathBuf) -> Result<Subject> {
-        let (_, report): (_, StockReport) = self.role("stock", [&wasm, &expected])?;
-        let StockReport { wasm_bytes, output_bytes, .. } = report;
-        Ok(Subject { wasm, expected, wasm_bytes, output_bytes })
+    /// Makes what all other outputs are compared with: stock Wasmtime, and for relocatable
+    /// stencils the function cache's program without a cache.
+    pub(super) fn subject(&self, wasm: PathBuf, path: PathBuf) -> Result<Subject> {
+        let (_, report): (_, StockReport) = self.role("stock", [&wasm, &path])?;
+        let StockReport { wasm_bytes, output_bytes: bytes, .. } = report;
+        let stock = Expected { path, bytes, whose: "stock Wasmtime's" };
+        let ours = match self.stencils {
+            Stencils::Exact => stock.clone(),
+            Stencils::Relocatable => {
+                let path = stock.path.with_extension("relocatable");
+                self.ours(&wasm, &path, None, None)?;
+                let bytes = fs::metadata(&path).context("there is no output")?.len();
+                Expected { path, bytes, whose: "what is made without a cache," }
+            }
+        };
+        Ok(Subject { wasm, wasm_bytes, stock, ours })
     }
 
     pub(super) fn ours(
@@ -66,8 +80,9 @@ impl Starter {
         server: Option<&str>,
     ) -> Result<(Finished, OursReport)> {
         let Some(stencil) = &self.stencil else {
-            let cache = cache.map(Path::to_owned);
-            return self.role("ours", [wasm, output].into_iter().chain(&cache));
+            let mut command = Command::new(&self.this);
+            command.args([ROLE_FLAG, "ours", "--stencils", self.stencils.name()]);
+            return self.run(command.args([wasm, output]).args(cache));
         };
         let mut command = Command::new(stencil);
         command.arg("compile").arg(wasm).arg("-o").arg(output).arg("--json");
@@ -75,6 +90,10 @@ impl Starter {
             Some(cache) => command.arg("--cache-dir").arg(cache),
             None => command.arg("--no-cache"),
         };
+        // Exact ones are every command's default, also that of one without the flag.
+        if self.stencils != Stencils::Exact {
+            command.args(["--stencils", self.stencils.name()]);
+        }
         if let Some(server) = server {
             command.args(["--require-remote", "--remote-budget-ms", SERVER_BUDGET_MS]);
             command.args(["--server", server]);

@@ -1,6 +1,6 @@
 //! `config.toml` -> its values, or the line that is wrong.
 
-use crate::args::{JOBS_MAX, Level, Sampled};
+use crate::args::{self, JOBS_MAX, Level, Sampled};
 use crate::exit::Failure;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -8,6 +8,7 @@ use std::env;
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use wasm_compiler::Stencils;
 use wording::{ByteSize, parse_toml, wrong_line};
 
 /// What `config.toml` may hold.
@@ -35,6 +36,8 @@ pub struct File {
     pub jobs: Option<std::num::NonZeroU16>,
     pub target: Option<String>,
     pub opt_level: Option<FileLevel>,
+    #[serde(default, deserialize_with = "stencils")]
+    pub stencils: Option<Stencils>,
     #[serde(default)]
     pub cranelift: BTreeMap<String, Value>,
 }
@@ -139,6 +142,11 @@ fn sampled<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<Sampled>,
     text.parse().map(Some).map_err(serde::de::Error::custom)
 }
 
+fn stencils<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<Stencils>, D::Error> {
+    let text = String::deserialize(from)?;
+    args::stencils(&text).map(Some).map_err(serde::de::Error::custom)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -155,9 +163,10 @@ mod tests {
     fn every_known_key_is_read() {
         let text = "cache-dir = '/c'\ncache-size = '5GiB'\nno-cache = true\njobs = 3\n\
                     target = 'x86_64'\nopt-level = 'speed_and_size'\n\
-                    [cranelift]\nhas_avx = true\nregalloc_algorithm = 'single_pass'\n";
+                    stencils = 'relocatable'\n[cranelift]\nhas_avx = true\nregalloc_algorithm = 'single_pass'\n";
         let file = File::parse(Path::new("c"), text).unwrap();
         assert_eq!(file.cache_size, Some(ByteSize(5 << 30)));
+        assert_eq!(file.stencils, Some(Stencils::Relocatable));
         assert_eq!(file.cranelift.len(), 2);
     }
 
@@ -176,6 +185,7 @@ mod tests {
         refused("\ncache-size = '10 apples'\n", &["line 2", "a size is"]);
         refused("jobs = 0\n", &["line 1"]);
         refused("jobs = 1\nverify-sample = '2/3'\n", &["line 2", "1/N"]);
+        refused("\nstencils = 'both'\n", &["line 2", "exact or relocatable"]);
         refused("cache-dir = 'here'\n", &["line 1", "absolute"]);
         refused("jobs = \n", &["line 1"]);
     }

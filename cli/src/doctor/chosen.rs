@@ -5,6 +5,7 @@ use crate::config::{Chosen, Config, RemoteSources, SampleSources, Source, TokenF
 use crate::exit::Failure;
 use std::fmt::Write as _;
 use std::path::PathBuf;
+use wasm_compiler::Stencils;
 use wording::ByteSize;
 
 /// Lines of a name, a value and a source.
@@ -79,16 +80,22 @@ fn server(config: &Config, args: &DoctorArgs, rows: &mut Rows) -> Result<(), Fai
 fn code(config: &Config, args: &DoctorArgs, rows: &mut Rows) -> Result<(), Failure> {
     if let Some(artifact) = &args.settings.settings_from {
         rows.add("settings-from", &path(artifact), &Source::Flag);
+        stencils(rows, &config.stencils(&args.settings)?);
         return Ok(());
     }
     let code = config.setting_sources(&args.settings)?;
     rows.chosen("target", code.target.as_ref(), String::clone, "this machine and its CPU");
     let level = |level: &Level| level.name().to_owned();
     rows.chosen("opt-level", code.opt_level.as_ref(), level, "speed");
+    stencils(rows, &code.stencils);
     for (name, value) in &code.cranelift {
         rows.chosen(&format!("[cranelift] {name}"), Some(value), String::clone, "");
     }
     Ok(())
+}
+
+fn stencils(rows: &mut Rows, chosen: &Chosen<Stencils>) {
+    rows.chosen("stencils", Some(chosen), |kind| kind.name().to_owned(), "");
 }
 
 #[expect(clippy::ptr_arg, reason = "it shows a `Chosen<PathBuf>`")]

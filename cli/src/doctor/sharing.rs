@@ -17,6 +17,7 @@ pub(super) fn deciding(compiler: &Compiler) -> Deciding {
     all.insert("fingerprint".to_owned(), compiler.fingerprint().to_string());
     all.insert("wasmtime".to_owned(), settings.version());
     all.insert("target".to_owned(), settings.target().to_owned());
+    all.insert("stencils".to_owned(), settings.stencils().name().to_owned());
     all.insert("entry format".to_owned(), FORMAT_VERSION.to_string());
     all.insert("split version".to_owned(), SPLIT_VERSION.to_string());
     for (name, version) in VERSIONS {

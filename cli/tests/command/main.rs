@@ -12,4 +12,5 @@ mod damage;
 mod interrupt;
 mod remote;
 mod server_faults;
+mod stencils;
 mod verify_sample;
