@@ -73,7 +73,7 @@ pub(crate) fn compile_all(
     wanted: &[Slotted<'_>],
 ) -> Result<Result<Vec<Fresh>, CaptureError>, CompileError> {
     let (with_constants, mut others): (Vec<_>, Vec<_>) =
-        wanted.iter().partition(|wanted| wanted.piece.has_constants);
+        wanted.iter().partition(|wanted| wanted.piece.has_placeholders);
     let (mut fresh, refused) = placeholder::compile_all(input, backend, &with_constants)?;
     others.extend(refused);
     let compiled = in_parallel(input, &others, |(), wanted| compile(input, backend, wanted))?;
@@ -138,7 +138,7 @@ fn seal(
         return Ok(Fresh::new(slot, piece.cache_key, bytes));
     };
     // Code that knows constants has been made because code that does not was refused.
-    let fields = match piece.has_constants {
+    let fields = match piece.has_placeholders {
         true => None,
         false => relocate::fields(function, piece, backend),
     };

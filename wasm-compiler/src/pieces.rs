@@ -22,8 +22,9 @@ pub(crate) struct Piece {
     pub(crate) parameters: FunctionParameters,
     /// What the code may know of the layout.
     pub(crate) layout: Layout,
-    /// Whether constants are among the parameters' numbers, behind those of the layout.
-    pub(crate) has_constants: bool,
+    /// Whether it is compiled without knowing what the key does not tell of its body: values
+    /// of constants, which are among the parameters' numbers, and sizes of tables.
+    pub(crate) has_placeholders: bool,
 }
 
 impl Piece {
@@ -33,7 +34,7 @@ impl Piece {
             cache_key: None,
             parameters: FunctionParameters::default(),
             layout: Layout::default(),
-            has_constants: false,
+            has_placeholders: false,
         }
     }
 }

@@ -129,7 +129,7 @@ impl<'a> Splitting<'a> {
             cache_key: split.stencil.map(|stencil| stencil.key(&self.fingerprint)),
             parameters: split.parameters,
             layout: split.layout,
-            has_constants: !split.uses.is_empty(),
+            has_placeholders: !split.uses.is_empty(),
         };
         Ok((piece, split.uses))
     }

@@ -12,6 +12,8 @@
 //! lies behind the globals in the `VMContext` moves; it is a parameter like the rest of
 //! the layout.
 //!
+//! For the same time no table is of a fixed size, so that code loads it.
+//!
 //! An offset that an access adds to its address is a number of the operator, and no value
 //! that could be read. Functions that have such parameters are compiled twice, with other
 //! offsets in the place of theirs: what differs between the two codes has to be fields that
@@ -36,7 +38,7 @@ use wasmparser::{
 use wasmtime_environ::collections::TryPrimaryMap;
 use wasmtime_environ::{
     CompiledFunctionBody, DefinedFuncIndex, EntityRef as _, FuncKey, FunctionBodyData, Global,
-    GlobalIndex, ModuleTranslation, StaticModuleIndex, VMOffsets, WasmValType,
+    GlobalIndex, Module, ModuleTranslation, StaticModuleIndex, VMOffsets, WasmValType,
 };
 
 /// Globals in front of the placeholders, so that the displacement of no placeholder
@@ -84,22 +86,42 @@ fn compile_distinct(
     }
     let mut own = BTreeMap::new();
     for Slotted { piece, .. } in wanted {
-        if let FuncKey::DefinedWasmFunction(module, _) = piece.func_key {
-            own.entry(module).or_insert_with(TryPrimaryMap::default);
+        if let FuncKey::DefinedWasmFunction(module, _) = piece.func_key
+            && !own.contains_key(&module)
+        {
+            own.insert(module, Own::replace(&mut input.modules[module].module)?);
         }
     }
-    let mut own_counts = BTreeMap::new();
-    for (module, own) in &mut own {
-        let globals = &mut input.modules[*module].module.globals;
-        own_counts.insert(*module, globals.len());
-        *own = std::mem::take(globals);
-        *globals = with_placeholders(own)?;
-    }
+    let own_counts = own.iter().map(|(module, own)| (*module, own.globals.len())).collect();
     let compiled = compile_with_placeholders(input, backend, wanted, &own_counts);
     for (module, own) in own {
-        input.modules[module].module.globals = own;
+        own.put_back(&mut input.modules[module].module);
     }
     compiled
+}
+
+/// What a module really has.
+struct Own {
+    globals: TryPrimaryMap<GlobalIndex, Global>,
+    /// The largest sizes of its tables, in their order.
+    table_maxima: Vec<Option<u64>>,
+}
+
+impl Own {
+    /// Gives a module placeholders, and tables that can grow.
+    fn replace(module: &mut Module) -> Result<Self, CompileError> {
+        let globals = with_placeholders(&module.globals)?;
+        let tables = module.tables.values_mut();
+        let table_maxima = tables.map(|table| std::mem::take(&mut table.limits.max)).collect();
+        Ok(Self { globals: std::mem::replace(&mut module.globals, globals), table_maxima })
+    }
+
+    fn put_back(self, module: &mut Module) {
+        module.globals = self.globals;
+        for (table, max) in module.tables.values_mut().zip(self.table_maxima) {
+            table.limits.max = max;
+        }
+    }
 }
 
 /// A module's globals, and placeholders behind them.

@@ -8,6 +8,8 @@
 //! to any other is a parameter of another kind, from [`OFFSET_MIN`] up and as far as the
 //! bounds check does not depend on it.
 //!
+//! A table that cannot grow is one of any size: code loads it.
+//!
 //! In the stencil an operator stands without its constant. The constants follow behind
 //! the operators, in the order of the body: each either with its value, or with the
 //! ordinal of its value. So the key holds which of them are equal.
@@ -71,12 +73,14 @@ pub(crate) struct Uses {
     /// numbers behind those of the layout, and the offsets behind them.
     pub(crate) distinct_constants: u32,
     pub(crate) offsets: Vec<OffsetUse>,
+    /// There is a table whose size stock code would know.
+    pub(crate) has_fixed_table: bool,
 }
 
 impl Uses {
     /// Whether there are none.
     pub(crate) fn is_empty(&self) -> bool {
-        self.constants.is_empty() && self.offsets.is_empty()
+        self.constants.is_empty() && self.offsets.is_empty() && !self.has_fixed_table
     }
 }
 
@@ -131,6 +135,8 @@ pub(super) struct Constants {
     /// The distinct offsets, in the order of their ordinals; and those.
     distinct_offsets: Vec<u32>,
     offset_ordinals: HashMap<u32, u32>,
+    /// The sizes of the tables that are used, if they cannot grow.
+    tables: Vec<Option<u64>>,
 }
 
 impl Constants {
@@ -145,6 +151,7 @@ impl Constants {
         self.offsets.clear();
         self.distinct_offsets.clear();
         self.offset_ordinals.clear();
+        self.tables.clear();
     }
 
     /// Whether constants stand behind the operators.
@@ -209,6 +216,11 @@ impl Constants {
         Offset::Parameter(ordinal)
     }
 
+    /// A table is used for the first time; its size, if it cannot grow.
+    pub(super) fn table(&mut self, size: Option<u64>) {
+        self.tables.push(size);
+    }
+
     fn is_part_of_constant(&mut self, at: u32, offset: u64) -> bool {
         let Some(address) = self.address else { return false };
         let met = &mut self.met[address];
@@ -249,9 +261,15 @@ impl Constants {
                 out.u32(offset);
             }
             self.offsets.clear();
+            for size in self.tables.drain(..) {
+                out.u8(u8::from(size.is_some()));
+                out.u64(size.unwrap_or(0));
+            }
         }
         numbers.extend_from_slice(&self.distinct_offsets);
         let distinct_constants = self.ordinals.len() as u32;
-        Uses { constants, distinct_constants, offsets: std::mem::take(&mut self.offsets) }
+        let has_fixed_table = self.tables.iter().any(Option::is_some);
+        let offsets = std::mem::take(&mut self.offsets);
+        Uses { constants, distinct_constants, offsets, has_fixed_table }
     }
 }

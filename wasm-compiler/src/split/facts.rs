@@ -389,18 +389,26 @@ impl<'a, 'data> ModuleFacts<'a, 'data> {
         }
     }
 
-    pub(super) fn table(&self, sink: &mut Sink<'_>, index: TableIndex) {
+    /// The size of a table that cannot grow.
+    pub(super) fn fixed_table_size(&self, index: TableIndex) -> Option<u64> {
+        let Limits { min, max } = self.translation.module.tables[index].limits;
+        (max == Some(min)).then_some(min)
+    }
+
+    /// A table, without its size if code is generated that loads it.
+    pub(super) fn table(&self, sink: &mut Sink<'_>, index: TableIndex, loads_size: bool) {
         let module = &self.translation.module;
         let out = &mut *sink.out;
-        let Table { idx_type, limits: Limits { min, max }, ref_type } = module.tables[index];
+        let Table { idx_type, limits: Limits { min: _, max: _ }, ref_type } = module.tables[index];
         out.uleb(u64::from(index.as_u32()));
         out.raw(&postcard_bytes(&(idx_type, ref_type)));
         // A table that cannot grow has its size in the code, another one has not.
-        if max == Some(min) {
-            out.u8(1);
-            out.u64(min);
-        } else {
-            out.u8(0);
+        match self.fixed_table_size(index).filter(|_| !loads_size) {
+            Some(size) => {
+                out.u8(1);
+                out.u64(size);
+            }
+            None => out.u8(0),
         }
         out.bool(module.is_exported_table(index));
         match module.defined_table_index(index) {

@@ -409,7 +409,11 @@ impl Encoder<'_, '_> {
 
     pub(super) fn table_use(&mut self, table: TableIndex) {
         if self.ordinal(Class::Table, table.index()) {
-            self.facts.table(&mut self.sink(), table);
+            let loads_size = self.constants.is_enabled();
+            if loads_size {
+                self.constants.table(self.facts.fixed_table_size(table));
+            }
+            self.facts.table(&mut self.sink(), table, loads_size);
         }
     }
 

@@ -24,7 +24,7 @@ pub(super) fn split(input: &Input<'_>, fingerprint: &Fingerprint, covered: bool)
             cache_key: key(StencilKind::ArrayToWasm, signature.unwrap_module_type_index()),
             parameters,
             layout: Layout::default(),
-            has_constants: false,
+            has_placeholders: false,
         }
     };
     let leave = |ty: ModuleInternedTypeIndex| Piece {
@@ -32,7 +32,7 @@ pub(super) fn split(input: &Input<'_>, fingerprint: &Fingerprint, covered: bool)
         cache_key: key(StencilKind::WasmToArray, ty),
         parameters: FunctionParameters::default(),
         layout: Layout::default(),
-        has_constants: false,
+        has_placeholders: false,
     };
     let mut pieces: Vec<Piece> = pieces::escaping(input).into_iter().map(enter).collect();
     pieces.extend(pieces::host_types(input).into_iter().map(leave));
@@ -62,6 +62,6 @@ pub(crate) fn builtin(builtin: BuiltinFunctionIndex, fingerprint: &Fingerprint) 
         cache_key: Some(writer.stencil(StencilKind::WasmToBuiltin).key(fingerprint)),
         parameters: FunctionParameters::default(),
         layout: Layout::default(),
-        has_constants: false,
+        has_placeholders: false,
     }
 }
