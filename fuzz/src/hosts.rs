@@ -1,10 +1,13 @@
-//! A fuzzer's first choices -> the configuration and the kind of module of an execution.
+//! A fuzzer's first choices -> the configuration, the stencils and the kind of module of an
+//! execution.
 
-use arbitrary::Unstructured;
+use arbitrary::{Arbitrary as _, Unstructured};
 use generate::smith::Kind;
 use oracle::hosts::{Host, Setting};
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
+use wasm_compiler::{Compiler, Stencils};
+use wasmtime::Engine;
 
 /// One thread each: an execution is too short to share.
 static HOSTS: LazyLock<BTreeMap<Setting, Host>> = LazyLock::new(|| {
@@ -17,18 +20,39 @@ static HOSTS: LazyLock<BTreeMap<Setting, Host>> = LazyLock::new(|| {
     Setting::ALL.into_iter().map(host).collect()
 });
 
-/// The configuration, and what modules are made of.
+/// What an execution is about.
+pub struct Chosen {
+    /// The judge.
+    pub engine: &'static Engine,
+    /// What is judged.
+    pub compiler: &'static Compiler,
+    /// What modules are made of.
+    pub kind: Kind,
+}
+
+/// Takes the choices.
 ///
 /// # Errors
 ///
 /// There are no bytes left.
-pub fn choose(choices: &mut Unstructured<'_>) -> arbitrary::Result<(&'static Host, Kind)> {
-    let kind = *choices.choose(&Kind::ALL)?;
+pub fn choose(choices: &mut Unstructured<'_>) -> arbitrary::Result<Chosen> {
+    // One byte for both, so that inputs from when there was one kind of stencils mean what they
+    // meant.
+    let (stencils, kind) = {
+        let byte = usize::from(u8::arbitrary(choices)?);
+        (byte / Kind::ALL.len(), Kind::ALL[byte % Kind::ALL.len()])
+    };
     let setting = match kind {
         Kind::Proposals => Setting::Proposals,
         // Most go where they are taken.
         _ if choices.ratio(3, 5)? => Setting::Default,
         _ => *choices.choose(&Setting::ALL)?,
     };
-    Ok((&HOSTS[&setting], kind))
+    let host = &HOSTS[&setting];
+    Ok(Chosen { engine: &host.engine, compiler: host.compiler_with(either(stencils)), kind })
+}
+
+/// The kind of stencils that a number's lowest bit says.
+pub fn either(number: usize) -> Stencils {
+    if number.is_multiple_of(2) { Stencils::Exact } else { Stencils::Relocatable }
 }

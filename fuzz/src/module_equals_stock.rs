@@ -1,26 +1,27 @@
 //! Two modules -> the second one's artifact without a cache, cold, warm, and on what the first
-//! one has left: Wasmtime's bytes each time.
+//! one has left: Wasmtime's bytes each time, or with relocatable stencils the same ones.
 
-use crate::hosts;
-use crate::tally::{Outcome, Tally};
+use crate::hosts::{self, Chosen};
+use crate::tally::{Outcome, StencilsTally};
 use arbitrary::Unstructured;
 use oracle::stages::{assert_stages, assert_warmed_by};
 use oracle::store::MemoryStore;
 
 /// Of all executions in this process.
-pub static TALLY: Tally = Tally::new();
+pub static TALLY: StencilsTally = StencilsTally::new();
 
 /// # Panics
 ///
-/// If an artifact is not Wasmtime's.
+/// If an artifact is not Wasmtime's, or with relocatable stencils not what it is without a cache.
 pub fn check(input: &[u8]) {
-    let outcome = run(&mut Unstructured::new(input)).unwrap_or(Outcome::NoCase);
-    TALLY.count(outcome);
+    let mut choices = Unstructured::new(input);
+    let Ok(chosen) = hosts::choose(&mut choices) else { return };
+    let outcome = run(&chosen, &mut choices).unwrap_or(Outcome::NoCase);
+    TALLY.count(chosen.compiler.settings().stencils(), outcome);
 }
 
-fn run(choices: &mut Unstructured<'_>) -> arbitrary::Result<Outcome> {
-    let (host, kind) = hosts::choose(choices)?;
-    let (engine, compiler) = (&host.engine, &host.compiler);
+fn run(chosen: &Chosen, choices: &mut Unstructured<'_>) -> arbitrary::Result<Outcome> {
+    let Chosen { engine, compiler, kind } = *chosen;
     // Wasm-smith would use up all choices for the first module.
     let (first, second) = {
         let len = choices.len() / 2;
@@ -50,6 +51,6 @@ mod tests {
             .par_bridge()
             .for_each(|input| check(&input));
         println!("{TALLY}");
-        assert!(TALLY.hit_rate() > 20.0, "{TALLY}");
+        assert!(TALLY.hits_in_each(20.0), "{TALLY}");
     }
 }

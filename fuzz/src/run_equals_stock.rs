@@ -3,7 +3,8 @@
 
 mod observe;
 
-use crate::tally::{Outcome, Tally};
+use crate::hosts::either;
+use crate::tally::{Outcome, StencilsTally};
 use arbitrary::{Arbitrary as _, Unstructured};
 use generate::edit::Edit;
 use generate::smith::Kind;
@@ -11,10 +12,11 @@ use observe::observe;
 use oracle::hosts::{Host, Setting};
 use oracle::stages::assert_warmed_by;
 use std::sync::LazyLock;
-use wasmtime::Module;
+use wasm_compiler::Compiler;
+use wasmtime::{Engine, Module};
 
 /// Of all executions in this process.
-pub static TALLY: Tally = Tally::new();
+pub static TALLY: StencilsTally = StencilsTally::new();
 
 static HOSTS: LazyLock<[Host; 2]> = LazyLock::new(|| {
     [Setting::Default, Setting::Unoptimised].map(|setting| {
@@ -24,22 +26,39 @@ static HOSTS: LazyLock<[Host; 2]> = LazyLock::new(|| {
     })
 });
 
+/// What an execution is about.
+struct Case {
+    engine: &'static Engine,
+    compiler: &'static Compiler,
+    kind: Kind,
+    edit: Edit,
+    /// What arguments come from, and the kind of stencils.
+    seed: u64,
+}
+
 /// # Panics
 ///
 /// If the cached code did something else.
 pub fn check(input: &[u8]) {
-    let outcome = run(&mut Unstructured::new(input)).unwrap_or(Outcome::NoCase);
-    TALLY.count(outcome);
+    let mut choices = Unstructured::new(input);
+    let Ok(case) = choose(&mut choices) else { return };
+    let outcome = run(&case, &mut choices).unwrap_or(Outcome::NoCase);
+    TALLY.count(case.compiler.settings().stencils(), outcome);
 }
 
-fn run(choices: &mut Unstructured<'_>) -> arbitrary::Result<Outcome> {
+fn choose(choices: &mut Unstructured<'_>) -> arbitrary::Result<Case> {
     let host = &HOSTS[usize::from(choices.ratio(1, 4)?)];
     let kind = *choices.choose(&[Kind::Default, Kind::Plain, Kind::Gc, Kind::Swarm])?;
     let edit = *choices.choose(&Edit::ALL)?;
     let seed = u64::arbitrary(choices)?;
+    let compiler = host.compiler_with(either(seed as usize));
+    Ok(Case { engine: &host.engine, compiler, kind, edit, seed })
+}
+
+fn run(case: &Case, choices: &mut Unstructured<'_>) -> arbitrary::Result<Outcome> {
+    let Case { engine, compiler, kind, edit, seed } = *case;
     let wasm = kind.open_module_from(choices)?;
     let other = edit.apply(&wasm).unwrap_or_else(|| wasm.clone());
-    let Host { engine, compiler } = host;
     let Some(warmed) = assert_warmed_by("to be run", engine, compiler, &other, &wasm) else {
         return Ok(Outcome::NoCase);
     };
@@ -63,6 +82,6 @@ mod tests {
     fn smoke() {
         smoke::inputs("run_equals_stock", 200, 4096).par_bridge().for_each(|input| check(&input));
         println!("{TALLY}");
-        assert!(TALLY.hit_rate() > 30.0, "{TALLY}");
+        assert!(TALLY.hits_in_each(30.0), "{TALLY}");
     }
 }

@@ -1,7 +1,7 @@
-//! Configurations of Wasmtime that differ in what reaches the code -> an engine and our compiler
+//! Configurations of Wasmtime that differ in what reaches the code -> an engine and our compilers
 //! for each.
 
-use wasm_compiler::Compiler;
+use wasm_compiler::{Compiler, Settings, Stencils};
 use wasmtime::{Collector, Config, Engine, OptLevel};
 
 /// A configuration to compile under.
@@ -64,12 +64,14 @@ impl Setting {
     }
 }
 
-/// One configuration: Wasmtime's engine, and our compiler for it.
+/// One configuration: Wasmtime's engine, and our compilers for it.
 pub struct Host {
     /// The judge.
     pub engine: Engine,
-    /// Ours.
+    /// Ours, with exact stencils.
     pub compiler: Compiler,
+    /// Ours with relocatable stencils, where the target has them.
+    pub relocatable: Option<Compiler>,
 }
 
 impl Host {
@@ -82,7 +84,22 @@ impl Host {
         let mut config = setting.config();
         configure(&mut config);
         let engine = Engine::new(&config).expect("the configuration is sound");
-        let compiler = Compiler::for_engine(&engine).expect("artifacts show all settings");
-        Self { engine, compiler }
+        let compiler = |stencils| {
+            let settings = Settings::from_engine(&engine).expect("artifacts show all settings");
+            let settings = settings.with_stencils(stencils);
+            Compiler::new(settings).expect("Wasmtime has taken the settings")
+        };
+        let exact = compiler(Stencils::Exact);
+        let has_others = exact.settings().target().starts_with("x86_64");
+        let relocatable = has_others.then(|| compiler(Stencils::Relocatable));
+        Self { engine, compiler: exact, relocatable }
+    }
+
+    /// Ours with these stencils, or with exact ones if the target has no others.
+    pub fn compiler_with(&self, stencils: Stencils) -> &Compiler {
+        match (stencils, &self.relocatable) {
+            (Stencils::Relocatable, Some(relocatable)) => relocatable,
+            _ => &self.compiler,
+        }
     }
 }

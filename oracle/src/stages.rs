@@ -34,7 +34,7 @@ fn judged(
 }
 
 /// Compiles without a cache, on a store, and on the store again. Returns
-/// Wasmtime's artifact and the second compile's report, or `None` if Wasmtime
+/// the artifact and the second compile's report, or `None` if Wasmtime
 /// refuses the input and so does the compiler.
 pub fn assert_stages(
     what: &str,
@@ -67,7 +67,7 @@ pub fn assert_stages(
 
 /// What a compile on another input's entries gave.
 pub struct Warmed {
-    /// The artifact, Wasmtime's.
+    /// The artifact, as it has to be.
     pub artifact: Vec<u8>,
     /// The compile's figures.
     pub report: Report,
@@ -80,7 +80,7 @@ pub struct Warmed {
 ///
 /// # Panics
 ///
-/// If the artifact is not Wasmtime's, or an entry was not used for what is wrong with it.
+/// If the artifact is not as it has to be, or an entry was not used for what is wrong with it.
 pub fn assert_warmed_by(
     what: &str,
     engine: &Engine,
