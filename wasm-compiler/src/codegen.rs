@@ -5,6 +5,7 @@
 //! the module's layout stood in the code there are fields to fill in.
 
 mod capture;
+mod check;
 mod frame;
 mod placeholder;
 mod relocate;
@@ -15,6 +16,7 @@ use crate::error::CompileError;
 use crate::input::{Input, Types};
 use crate::lookup::{Found, Slot, Slots, Slotted};
 use crate::pieces::{self, Piece};
+use crate::verify::VerifySample;
 pub(crate) use capture::{CaptureError, reloc_of};
 pub(crate) use frame::{CIE_POINTER_AT, FrameTables, PC_BEGIN_AT, PC_BEGIN_END};
 use rayon::prelude::*;
@@ -66,15 +68,18 @@ impl Fresh {
 }
 
 /// Compiles pieces; what is compiled is in the order of the slots. The inner error is
-/// that of a piece whose code no entry can hold.
+/// that of a piece whose code no entry can hold. Numbers in the code of what is sampled are
+/// checked.
 pub(crate) fn compile_all(
     input: &mut Input<'_>,
     backend: &Backend,
+    sample: Option<VerifySample>,
     wanted: &[Slotted<'_>],
 ) -> Result<Result<Vec<Fresh>, CaptureError>, CompileError> {
-    let (with_constants, mut others): (Vec<_>, Vec<_>) =
+    let (with_placeholders, mut others): (Vec<_>, Vec<_>) =
         wanted.iter().partition(|wanted| wanted.piece.has_placeholders);
-    let (mut fresh, refused) = placeholder::compile_all(input, backend, &with_constants)?;
+    let (mut fresh, refused) =
+        placeholder::compile_all(input, backend, sample, &with_placeholders)?;
     others.extend(refused);
     let compiled = in_parallel(input, &others, |(), wanted| compile(input, backend, wanted))?;
     for compiled in compiled {

@@ -197,15 +197,19 @@ impl Compiler {
         report.stages.finalize = clock.lap();
 
         // codegen, entry
-        let fresh = match codegen::compile_all(&mut input, backend, &slots.missing(&found))? {
-            Ok(fresh) => fresh,
-            Err(error) => return self.bypass(input, &pieces, error.reason(), (report, clock), out),
-        };
+        let fresh =
+            match codegen::compile_all(&mut input, backend, self.sample, &slots.missing(&found))? {
+                Ok(fresh) => fresh,
+                Err(error) => {
+                    return self.bypass(input, &pieces, error.reason(), (report, clock), out);
+                }
+            };
         let mut stencils = lookup::stencils(&found);
         codegen::open_fresh(&fresh, &mut stencils)?;
         let builtins = link::needed_builtins(&slots, &stencils);
         let missing = lookup::missing(builtins.iter().copied(), &found);
-        let fresh_builtins = match codegen::compile_all(&mut input, backend, &missing)? {
+        let fresh_builtins = match codegen::compile_all(&mut input, backend, self.sample, &missing)?
+        {
             Ok(fresh) => fresh,
             Err(error) => return self.bypass(input, &pieces, error.reason(), (report, clock), out),
         };

@@ -137,6 +137,18 @@ impl Layout {
         Ok(Some((StencilField { offset, kind, number: layout }, displacement - span.start)))
     }
 
+    /// The displacement here of what a site accesses in a module with another layout for
+    /// the same key.
+    pub(crate) fn counterpart(&self, other: &Self, site: &Site) -> Option<u32> {
+        let Site { base, displacement, .. } = *site;
+        let holds = |span: &Span| {
+            span.base == base && span.start <= displacement && displacement - span.start < span.len
+        };
+        let at = other.spans.iter().position(holds)?;
+        let (theirs, ours) = (other.spans[at], self.spans.get(at)?);
+        Some(ours.start + (displacement - theirs.start))
+    }
+
     /// Whether every entity that is a parameter has been found in the code. One that
     /// has not may have been optimised away; or the wrong pointer was followed.
     pub(crate) fn is_complete(&self, fields: &[(StencilField, u32)]) -> bool {

@@ -19,18 +19,22 @@
 //! offsets in the place of theirs: what differs between the two codes has to be fields that
 //! hold these offsets, and nothing else.
 
+use super::check::{self, Template};
 use super::relocate::{Offsets, Reads};
-use super::{Fresh, finish_body, in_parallel, seal_plugged, translate_function};
+use super::sites::Unexplained;
+use super::{Fresh, finish_body, function_of, in_parallel, seal_plugged, translate_function};
 use crate::compiler::Backend;
 use crate::error::CompileError;
 use crate::fingerprint::fingerprint;
 use crate::input::Input;
 use crate::lookup::Slotted;
-use crate::pieces;
+use crate::pieces::{self, Piece};
 use crate::split::{CONSTANTS_MAX, ConstantType, ConstantUse, Current, Splitting, Uses};
+use crate::verify::VerifySample;
 use std::collections::BTreeMap;
 use std::ops::Range;
-use stencil::SourceLocations;
+use stencil::finalize::finalize;
+use stencil::{SourceLocations, entry};
 use wasmparser::{
     BinaryReader, BinaryReaderError, FuncToValidate, FunctionBody, GlobalSectionReader, Parser,
     Payload, Validator, ValidatorResources, WasmFeatures,
@@ -45,14 +49,16 @@ use wasmtime_environ::{
 /// takes one byte, in whatever unit that counts.
 const DISTANCE: usize = 1 << 9;
 
-/// A placeholder of each type for each constant.
-const ADDED: usize = DISTANCE + 2 * CONSTANTS_MAX;
+/// A placeholder of each type for each constant, and one more: those of a second code are
+/// by one further.
+const ADDED: usize = DISTANCE + 2 * (CONSTANTS_MAX + 1);
 
 /// Compiles pieces that have constants, those with one key once. Gives what was compiled,
 /// and the pieces whose code is not understood.
 pub(super) fn compile_all<'w>(
     input: &mut Input<'_>,
     backend: &Backend,
+    sample: Option<VerifySample>,
     wanted: &[Slotted<'w>],
 ) -> Result<(Vec<Fresh>, Vec<Slotted<'w>>), CompileError> {
     let mut of_key = BTreeMap::new();
@@ -60,7 +66,7 @@ pub(super) fn compile_all<'w>(
         of_key.entry(wanted.piece.cache_key).or_insert_with(Vec::new).push(*wanted);
     }
     let firsts: Vec<Slotted<'w>> = of_key.values().map(|same| same[0]).collect();
-    let compiled = compile_distinct(input, backend, &firsts)?;
+    let compiled = compile_distinct(input, backend, sample, &firsts)?;
     let (mut fresh, mut refused) = (Vec::new(), Vec::new());
     for (same, compiled) in of_key.into_values().zip(compiled) {
         let Some(compiled) = compiled else {
@@ -79,6 +85,7 @@ pub(super) fn compile_all<'w>(
 fn compile_distinct(
     input: &mut Input<'_>,
     backend: &Backend,
+    sample: Option<VerifySample>,
     wanted: &[Slotted<'_>],
 ) -> Result<Vec<Option<Fresh>>, CompileError> {
     if wanted.is_empty() {
@@ -93,7 +100,7 @@ fn compile_distinct(
         }
     }
     let own_counts = own.iter().map(|(module, own)| (*module, own.globals.len())).collect();
-    let compiled = compile_with_placeholders(input, backend, wanted, &own_counts);
+    let compiled = compile_with_placeholders(input, backend, sample, wanted, &own_counts);
     for (module, own) in own {
         own.put_back(&mut input.modules[module].module);
     }
@@ -158,6 +165,7 @@ struct Placed {
 fn compile_with_placeholders(
     input: &Input<'_>,
     backend: &Backend,
+    sample: Option<VerifySample>,
     wanted: &[Slotted<'_>],
     own_counts: &BTreeMap<StaticModuleIndex, usize>,
 ) -> Result<Vec<Option<Fresh>>, CompileError> {
@@ -178,7 +186,7 @@ fn compile_with_placeholders(
     // The functions' numbers in the modules as they are now.
     let splitting = Splitting::new(input, backend, &fingerprint(&backend.settings));
     in_parallel(input, wanted, |current, wanted| {
-        compile(input, backend, (&placed, &splitting), current, wanted)
+        compile(input, backend, (&placed, &splitting), sample, current, wanted)
     })
 }
 
@@ -187,6 +195,7 @@ fn compile<'s>(
     input: &Input<'_>,
     backend: &Backend,
     (placed, splitting): (&BTreeMap<StaticModuleIndex, Placed>, &'s Splitting<'_>),
+    sample: Option<VerifySample>,
     current: &mut Current<'s>,
     slotted: Slotted<'_>,
 ) -> Result<Option<Fresh>, CompileError> {
@@ -207,7 +216,9 @@ fn compile<'s>(
     };
     let one = body(Offsets::One)?;
     let compiled = compile_body(input, backend, placed, location, &one, &symbol)?;
-    let other = match uses.offsets.is_empty() {
+    let is_checked =
+        sample.is_some_and(|sample| slotted.piece.cache_key.is_some_and(|key| sample.takes(&key)));
+    let other = match uses.offsets.is_empty() && !is_checked {
         true => None,
         false => {
             let other = body(Offsets::Other)?;
@@ -216,10 +227,38 @@ fn compile<'s>(
     };
     piece.parameters.source = one.source;
     let reads = Reads { first_at: placed.first_at, uses: &uses };
-    let slotted = Slotted { piece: &piece, slot: slotted.slot };
-    let sealed = seal_plugged(&compiled, other.as_ref(), slotted, &reads, backend);
+    let there = Slotted { piece: &piece, slot: slotted.slot };
+    let sealed = seal_plugged(&compiled, other.as_ref(), there, &reads, backend);
     // Why no entry can hold the code is said by who compiles it without placeholders.
-    Ok(sealed.unwrap_or(None))
+    let Some(fresh) = sealed.unwrap_or(None) else { return Ok(None) };
+    if is_checked && let Some(other) = &other {
+        let template = (&compiled, other, &piece, &reads);
+        let body = input.bodies[module][function].body.as_bytes();
+        check_fresh(template, body, (slotted.piece, &fresh), backend).map_err(|error| {
+            let message = format!("its code failed the check of its numbers: {error}");
+            CompileError::Codegen { symbol, message }
+        })?;
+    }
+    Ok(Some(fresh))
+}
+
+/// Checks what a function's entry gives in its module.
+fn check_fresh(
+    (one, other, piece, reads): (&CompiledFunctionBody, &CompiledFunctionBody, &Piece, &Reads<'_>),
+    body: &[u8],
+    (own, fresh): (&Piece, &Fresh),
+    backend: &Backend,
+) -> Result<(), Unexplained> {
+    let unexplained = |what| Unexplained { at: 0, what };
+    let (Ok(one), Ok(other)) = (function_of(one), function_of(other)) else {
+        return Err(unexplained("code of an unknown kind"));
+    };
+    let key = fresh.key.unwrap_or(super::NO_KEY);
+    let stencil = entry::open(&key, &fresh.bytes).map_err(|_| unexplained("a damaged entry"))?;
+    let function = finalize(stencil, &own.parameters)
+        .map_err(|_| unexplained("an entry that does not fit its function"))?;
+    let template = Template { one, other, piece, reads };
+    check::check(&template, (body, &own.layout), &function.final_code(), backend)
 }
 
 /// Compiles a function with another body than its own.
@@ -363,7 +402,8 @@ impl Rewritten {
         let original = body.as_bytes();
         let mut edits = Vec::new();
         for constant in &uses.constants {
-            edits.push(constant_edit(original, constant, placed)?);
+            let ordinal = constant.ordinal + u32::from(offsets == Offsets::Other);
+            edits.push(constant_edit(original, constant, placed.first.as_u32() + 2 * ordinal)?);
             if let Some(access) = constant.access {
                 edits.push(access_edit(original, access, 0)?);
             }
@@ -390,11 +430,11 @@ impl Rewritten {
     }
 }
 
-/// A constant becomes the read of a placeholder.
+/// A constant becomes the read of one of the two placeholders at an index.
 fn constant_edit(
     body: &[u8],
     constant: &ConstantUse,
-    placed: &Placed,
+    placeholders: u32,
 ) -> Result<Edit, CompileError> {
     const GLOBAL_GET: u8 = 0x23;
     let at = constant.at as usize;
@@ -405,12 +445,21 @@ fn constant_edit(
         ConstantType::I64 => drop(reader.read_var_i64()?),
     }
     let mut read = vec![GLOBAL_GET];
-    put_leb(&mut read, placed.first.as_u32() + 2 * constant.ordinal + constant.ty as u32);
+    put_leb(&mut read, placeholders + constant.ty as u32);
     Ok((at..reader.original_position(), read))
 }
 
 /// An access gets another offset.
 fn access_edit(body: &[u8], at: u32, offset: u32) -> Result<Edit, CompileError> {
+    let (range, _) = offset_at(body, at)?;
+    let mut replacement = Vec::new();
+    put_leb(&mut replacement, offset);
+    Ok((range, replacement))
+}
+
+/// The offset of the access whose operator stands at an offset in the body: where it
+/// stands, and its value.
+pub(super) fn offset_at(body: &[u8], at: u32) -> Result<(Range<usize>, u64), BinaryReaderError> {
     /// Set in the first number of an access that names its memory.
     const HAS_MEMORY: u32 = 1 << 6;
     let at = at as usize;
@@ -420,10 +469,8 @@ fn access_edit(body: &[u8], at: u32, offset: u32) -> Result<Edit, CompileError> 
         reader.read_var_u32()?;
     }
     let start = reader.original_position();
-    reader.read_var_u64()?;
-    let mut replacement = Vec::new();
-    put_leb(&mut replacement, offset);
-    Ok((start..reader.original_position(), replacement))
+    let offset = reader.read_var_u64()?;
+    Ok((start..reader.original_position(), offset))
 }
 
 /// Where the operators stand after edits.

@@ -64,11 +64,14 @@ fn offset_fields(
     backend: &Backend,
 ) -> Option<Vec<(StencilField, u32)>> {
     let uses = reads.uses;
-    let count = uses.offsets.iter().map(|used| used.ordinal + 1).max()?;
+    let count = uses.offsets.iter().map(|used| used.ordinal + 1).max().unwrap_or(0);
     let first = piece.layout.parameter_count() + uses.distinct_constants;
     let differences = with_code(function, backend, |code| {
         (backend.finder?.differences)(code, other.buffer.data()).ok()
     })?;
+    // The placeholders of the other code are others too.
+    let is_offset =
+        |difference: &Difference| difference.other.wrapping_sub(difference.one) != Reads::SHIFT;
     let field = |difference: Difference| {
         let Difference { at: offset, one, other } = difference;
         let ordinal = Offsets::ordinal(one, other).filter(|ordinal| *ordinal < count)?;
@@ -76,10 +79,11 @@ fn offset_fields(
         let number = NumberIndex(first + ordinal);
         Some((StencilField { offset, kind: FieldKind::Word, number }, addend))
     };
-    differences.into_iter().map(field).collect()
+    differences.into_iter().filter(is_offset).map(field).collect()
 }
 
-/// What stands in the place of the offsets of accesses, one time and another.
+/// What stands in the place of the offsets of accesses, one time and another. The
+/// placeholders of constants are others, too, by [`Reads::SHIFT`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Offsets {
     One,
@@ -104,7 +108,7 @@ impl Offsets {
 
     /// Which offset a field holds that differs between the two. The differences are not
     /// the same for any two of them, whatever is added to both.
-    fn ordinal(one: u32, other: u32) -> Option<u32> {
+    pub(super) fn ordinal(one: u32, other: u32) -> Option<u32> {
         let step = Self::ONE_STEP + Self::OTHER_STEP;
         let missing = (Self::OTHER - Self::ONE).checked_sub(other.checked_sub(one)?)?;
         missing.is_multiple_of(step).then_some(missing / step)
@@ -131,29 +135,36 @@ impl Reads<'_> {
     /// The distance from one placeholder to the next, in bytes.
     const STRIDE: u32 = 16;
 
+    /// By how many bytes the placeholders of one code and another are apart.
+    pub(super) const SHIFT: u32 = 2 * Self::STRIDE;
+
     fn end(&self) -> u32 {
         self.first_at + 2 * CONSTANTS_MAX as u32 * Self::STRIDE
     }
 
-    fn contain(&self, site: &Site) -> bool {
+    pub(super) fn contain(&self, site: &Site) -> bool {
         site.base == Base::VmContext && (self.first_at..self.end()).contains(&site.displacement)
+    }
+
+    /// Which placeholder a site is a read of.
+    pub(super) fn placeholder(&self, site: &Site) -> Option<(u32, ConstantType)> {
+        let distance = site.displacement.checked_sub(self.first_at)?;
+        let placeholder = distance / Self::STRIDE;
+        let ty = match placeholder % 2 {
+            0 => ConstantType::I32,
+            _ => ConstantType::I64,
+        };
+        distance.is_multiple_of(Self::STRIDE).then_some((placeholder / 2, ty))
     }
 
     /// The read that a site is, if it is one of the function's placeholders.
     fn of(&self, site: &Site, piece: &Piece) -> Option<Read> {
-        let distance = site.displacement - self.first_at;
-        let placeholder = distance / Self::STRIDE;
-        let (ordinal, is_wide) = (placeholder / 2, placeholder % 2 == 1);
-        let ty = if is_wide { ConstantType::I64 } else { ConstantType::I32 };
-        let is_used =
-            self.uses.constants.iter().any(|used| used.ordinal == ordinal && used.ty == ty);
+        let (ordinal, ty) = self.placeholder(site)?;
+        let mut uses = self.uses.constants.iter();
+        let is_used = uses.any(|used| used.ordinal == ordinal && used.ty == ty);
         let number = NumberIndex(piece.layout.parameter_count() + ordinal);
-        let bytes = if is_wide { 8 } else { 4 };
-        (distance.is_multiple_of(Self::STRIDE) && is_used).then_some(Read {
-            site: *site,
-            number,
-            bytes,
-        })
+        let bytes = if ty == ConstantType::I32 { 4 } else { 8 };
+        is_used.then_some(Read { site: *site, number, bytes })
     }
 }
 
@@ -167,7 +178,7 @@ fn sites(function: &CompiledFunction, piece: &Piece, backend: &Backend) -> Optio
 }
 
 /// Has something done to a function's code.
-fn with_code<T>(
+pub(super) fn with_code<T>(
     function: &CompiledFunction,
     backend: &Backend,
     with: impl FnOnce(&Code<'_>) -> T,
@@ -184,15 +195,18 @@ fn with_code<T>(
     with(&code)
 }
 
+/// Whether an access of the `VMContext` is one of an entity; in front of those lies what
+/// every module has.
+pub(super) fn is_entity(site: &Site, backend: &Backend) -> bool {
+    site.displacement >= u32::from(backend.isa.pointer_bytes().vmctx_dynamic_data_start())
+}
+
 fn layout_fields(
     sites: &[Site],
     piece: &Piece,
     backend: &Backend,
 ) -> Option<Vec<(StencilField, u32)>> {
-    // In front of these lies what every module has.
-    let entities = u32::from(backend.isa.pointer_bytes().vmctx_dynamic_data_start());
-    let own =
-        sites.iter().filter(|site| site.base != Base::VmContext || site.displacement >= entities);
+    let own = sites.iter().filter(|site| site.base != Base::VmContext || is_entity(site, backend));
     let fields = own.filter_map(|site| piece.layout.field(site).transpose());
     let fields: Vec<_> = fields.collect::<Result<_, _>>().ok()?;
     piece.layout.is_complete(&fields).then_some(fields)

@@ -92,6 +92,17 @@ pub(crate) struct Difference {
     pub(crate) other: u32,
 }
 
+/// A number that final code has to hold, in the place of what was compiled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Expected {
+    /// A displacement.
+    Displacement { site: Site, number: u32 },
+    /// The offset of an access, in a field of four bytes.
+    Field { at: u32, number: u32 },
+    /// A constant of 4 or 8 bytes, where a placeholder was read.
+    Constant { site: Site, value: u32, bytes: u8 },
+}
+
 /// What is known about an architecture's code.
 #[derive(Clone, Copy)]
 pub(crate) struct Finder {
@@ -104,6 +115,8 @@ pub(crate) struct Finder {
     /// Finds the fields in which two codes differ, in ascending order of offset, if they
     /// differ in nothing but displacements and constants of their instructions.
     pub(crate) differences: fn(&Code<'_>, &[u8]) -> Result<Vec<Difference>, Unexplained>,
+    /// Checks final code against what it was made of.
+    pub(crate) check: fn(&Code<'_>, &[u8], &[Expected]) -> Result<(), Unexplained>,
 }
 
 /// The finder of an architecture; none for those whose code is not understood yet,
@@ -114,6 +127,7 @@ pub(crate) fn finder(architecture: Architecture) -> Option<Finder> {
             find: x86_64::find,
             plug: x86_64::plug,
             differences: x86_64::differences,
+            check: x86_64::check,
         }),
         _ => None,
     }

@@ -1,6 +1,7 @@
 //! x86-64: code -> sites, in three steps: [`graph`] decodes what can be reached,
 //! [`flow`] follows the pointers until nothing changes, [`find`] collects.
 
+mod check;
 mod differences;
 mod flow;
 mod graph;
@@ -8,6 +9,7 @@ mod instruction;
 mod plug;
 
 use super::{Code, Site, Unexplained};
+pub(super) use check::check;
 pub(super) use differences::differences;
 pub(super) use plug::plug;
 

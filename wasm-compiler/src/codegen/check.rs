@@ -1,0 +1,104 @@
+//! Code with a function's numbers in their place -> whether it is the code that was
+//! compiled, with these numbers and nothing else.
+//!
+//! Independent of what makes that code: neither entries nor fields nor the parameters'
+//! numbers are looked at. The numbers are read from the body and the layout again, and
+//! the code is decoded and compared with the compiler's, instruction by instruction. So
+//! it finds an operator made wrong, a number in the place of another, a place that was
+//! left out. Runs for functions that are sampled, and so for all in tests.
+
+use super::placeholder::offset_at;
+use super::relocate::{self, Offsets, Reads};
+use super::sites::{Base, Expected, Site, Unexplained};
+use crate::compiler::Backend;
+use crate::layout::Layout;
+use crate::pieces::Piece;
+use crate::split::{ConstantType, Uses};
+use wasmparser::BinaryReader;
+use wasmtime_internal_cranelift::CompiledFunction;
+
+/// A function as it was compiled: two codes that differ in placeholders only.
+pub(super) struct Template<'t> {
+    pub(super) one: &'t CompiledFunction,
+    pub(super) other: &'t CompiledFunction,
+    /// The piece, in the module with placeholders.
+    pub(super) piece: &'t Piece,
+    pub(super) reads: &'t Reads<'t>,
+}
+
+/// Checks the final code of a function with this body and layout.
+pub(super) fn check(
+    template: &Template<'_>,
+    (body, layout): (&[u8], &Layout),
+    final_code: &[u8],
+    backend: &Backend,
+) -> Result<(), Unexplained> {
+    let Template { one, other, piece, reads } = *template;
+    let unexplained = |at, what| Unexplained { at, what };
+    let Some(finder) = backend.finder else {
+        return Err(unexplained(0, "code of an unknown target"));
+    };
+    let sites = relocate::with_code(one, backend, |code| (finder.find)(code))?;
+    let differences =
+        relocate::with_code(one, backend, |code| (finder.differences)(code, other.buffer.data()))?;
+    let mut expected = Vec::new();
+    for site in &sites {
+        let at = site.at;
+        if reads.contain(site) {
+            let number = constant_of(reads, site, body);
+            let (value, bytes) = number.ok_or(unexplained(at, "a placeholder of nothing"))?;
+            expected.push(Expected::Constant { site: *site, value, bytes });
+        } else if site.base == Base::TypeIds || relocate::is_entity(site, backend) {
+            let number = layout.counterpart(&piece.layout, site);
+            let number = number.ok_or(unexplained(at, "an access of nothing"))?;
+            expected.push(Expected::Displacement { site: *site, number });
+        }
+    }
+    // Whatever depends on a placeholder is one of its reads, or an offset.
+    let mut read_sites = sites.iter().filter(|site| reads.contain(site)).map(|site| site.at);
+    for difference in differences {
+        let at = difference.at;
+        if difference.other.wrapping_sub(difference.one) == Reads::SHIFT {
+            if read_sites.next() != Some(at) {
+                return Err(unexplained(at, "a placeholder that is not read"));
+            }
+            continue;
+        }
+        let ordinal = Offsets::ordinal(difference.one, difference.other);
+        let number = ordinal.and_then(|ordinal| {
+            let addend = difference.one.checked_sub(Offsets::One.placeholder(ordinal))?;
+            offset_of(reads.uses, ordinal, body)?.checked_add(addend)
+        });
+        let number = number.ok_or(unexplained(at, "an offset of nothing"))?;
+        expected.push(Expected::Field { at, number });
+    }
+    if let Some(at) = read_sites.next() {
+        return Err(unexplained(at, "a read that depends on no placeholder"));
+    }
+    relocate::with_code(one, backend, |code| (finder.check)(code, final_code, &expected))
+}
+
+/// The constant whose placeholder a site reads, and its size in bytes: from the body.
+fn constant_of(reads: &Reads<'_>, site: &Site, body: &[u8]) -> Option<(u32, u8)> {
+    let (ordinal, ty) = reads.placeholder(site)?;
+    let mut uses = reads.uses.constants.iter();
+    let used = uses.find(|used| used.ordinal == ordinal && used.ty == ty)?;
+    let mut reader = BinaryReader::new(body.get(used.at as usize + 1..)?, 0);
+    let own = match ty {
+        ConstantType::I32 => i64::from(reader.read_var_i32().ok()?),
+        ConstantType::I64 => reader.read_var_i64().ok()?,
+    };
+    let offset = match used.access {
+        None => 0,
+        Some(access) => offset_at(body, access).ok()?.1,
+    };
+    let value = own.checked_add(i64::try_from(offset).ok()?)?;
+    let bytes = if ty == ConstantType::I32 { 4 } else { 8 };
+    Some((u32::try_from(value).ok()?, bytes))
+}
+
+/// One of the distinct offsets: from the body.
+fn offset_of(uses: &Uses, ordinal: u32, body: &[u8]) -> Option<u32> {
+    let used = uses.offsets.iter().find(|used| used.ordinal == ordinal)?;
+    u32::try_from(offset_at(body, used.at).ok()?.1).ok()
+}

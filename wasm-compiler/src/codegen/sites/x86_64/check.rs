@@ -1,0 +1,172 @@
+//! Final code and the code that it was made of -> whether each instruction is the same,
+//! but for the numbers that are expected.
+//!
+//! Invariant: shares nothing with what puts the numbers there but the decoder.
+
+use super::super::{Code, Expected, Site, Unexplained};
+use iced_x86::{Decoder, DecoderOptions, Instruction, Mnemonic, OpKind};
+
+pub(in super::super) fn check(
+    template: &Code<'_>,
+    final_code: &[u8],
+    expected: &[Expected],
+) -> Result<(), Unexplained> {
+    let unexplained = |at, what| Unexplained { at, what };
+    // The final code with everything undone that is as expected.
+    let mut undone = final_code.to_vec();
+    for expectation in expected {
+        let (start, end, what) = match *expectation {
+            Expected::Displacement { site, number } => {
+                let width = usize::from(site.width);
+                let field = site.at as usize..site.at as usize + width;
+                let limit = [1, 0x80, 0, 0, 1 << 31].get(width).copied().unwrap_or(0);
+                let holds = final_code.get(field.clone()) == number.to_le_bytes().get(..width)
+                    && number < limit;
+                (field.start, field.end, (!holds).then_some("another displacement"))
+            }
+            Expected::Field { at, number } => {
+                let field = at as usize..at as usize + 4;
+                let holds = final_code.get(field.clone()) == Some(&number.to_le_bytes());
+                (field.start, field.end, (!holds).then_some("another offset"))
+            }
+            Expected::Constant { site, value, bytes } => {
+                let constant = Constant { template, final_code, site, value, bytes };
+                let (start, end) = constant.instruction()?;
+                (start, end, constant.difference())
+            }
+        };
+        if let Some(what) = what {
+            return Err(unexplained(start as u32, what));
+        }
+        let (Some(place), Some(original)) =
+            (undone.get_mut(start..end), template.bytes.get(start..end))
+        else {
+            return Err(unexplained(start as u32, "a place out of the code"));
+        };
+        place.copy_from_slice(original);
+    }
+    let at = undone.iter().zip(template.bytes).position(|(one, other)| one != other);
+    match at {
+        Some(at) => Err(unexplained(at as u32, "a byte that should be the same")),
+        None if undone.len() < template.bytes.len() => Err(unexplained(0, "missing code")),
+        None => Ok(()),
+    }
+}
+
+fn decode(code: &[u8], at: usize) -> Option<Instruction> {
+    let mut decoder = Decoder::with_ip(64, code.get(at..)?, at as u64, DecoderOptions::NONE);
+    Some(decoder.decode()).filter(|instruction| !instruction.is_invalid())
+}
+
+/// A constant where a placeholder was read.
+struct Constant<'c> {
+    template: &'c Code<'c>,
+    final_code: &'c [u8],
+    site: Site,
+    value: u32,
+    /// The constant's size.
+    bytes: u8,
+}
+
+impl Constant<'_> {
+    /// Where the reading instruction is.
+    fn instruction(&self) -> Result<(usize, usize), Unexplained> {
+        let at = self.site.instruction;
+        let read = decode(self.template.bytes, at as usize);
+        let read = read.ok_or(Unexplained { at, what: "bytes that are no instruction" })?;
+        Ok((at as usize, at as usize + read.len()))
+    }
+
+    /// What is wrong with the instruction in its place.
+    fn difference(&self) -> Option<&'static str> {
+        let at = self.site.instruction as usize;
+        let (Some(read), Some(found)) =
+            (decode(self.template.bytes, at), decode(self.final_code, at))
+        else {
+            return Some("bytes that are no instruction");
+        };
+        let is_same = match found.is_ip_rel_memory_operand() {
+            true => self.reads_the_same(&read, &found),
+            false => self.has_the_same(&read, &found),
+        };
+        let mut rest = at + found.len();
+        while rest < at + read.len() {
+            match decode(self.final_code, rest) {
+                Some(gap) if gap.mnemonic() == Mnemonic::Nop => rest += gap.len(),
+                _ => return Some("a gap that is not empty"),
+            }
+        }
+        let fits = rest == at + read.len();
+        (!is_same || !fits).then_some("an instruction with another constant")
+    }
+
+    /// Whether one reads from memory what the other has as an immediate operand.
+    fn has_the_same(&self, read: &Instruction, found: &Instruction) -> bool {
+        // A move that extends the sign of a constant is one of the extended constant.
+        let mnemonic = match read.mnemonic() {
+            Mnemonic::Movsxd => Mnemonic::Mov,
+            mnemonic => mnemonic,
+        };
+        let registers: Vec<_> = operands(read, OpKind::Register);
+        let found_registers: Vec<_> = operands(found, OpKind::Register);
+        let last = found.op_count().saturating_sub(1);
+        let constant = match found.op_kind(last) {
+            OpKind::Immediate32 => u64::from(found.immediate32()),
+            OpKind::Immediate32to64 => found.immediate32to64() as u64,
+            _ => return false,
+        };
+        let registers_fit = match mnemonic {
+            Mnemonic::Imul => found_registers == [registers[0], registers[0]],
+            _ => found_registers == registers && registers.len() == 1,
+        };
+        found.mnemonic() == mnemonic
+            && is_binary(mnemonic)
+            && registers_fit
+            && operands(found, OpKind::Memory).is_empty()
+            && constant == u64::from(self.value)
+    }
+
+    /// Whether both read, the one a placeholder and the other the constant.
+    fn reads_the_same(&self, read: &Instruction, found: &Instruction) -> bool {
+        let place = found.ip_rel_memory_address() as usize;
+        let bytes = usize::from(self.bytes);
+        let mut expected = u64::from(self.value).to_le_bytes();
+        expected[bytes..].fill(0);
+        let immediates = |instruction: &Instruction| {
+            let is_immediate = |operand: &u32| instruction.try_immediate(*operand).is_ok();
+            let operands = (0..instruction.op_count()).filter(is_immediate);
+            operands.map(|operand| instruction.immediate(operand)).collect::<Vec<_>>()
+        };
+        found.code() == read.code()
+            && operands(found, OpKind::Register) == operands(read, OpKind::Register)
+            && immediates(found) == immediates(read)
+            && found.memory_size().size() <= bytes
+            && place >= self.template.bytes.len()
+            && place.is_multiple_of(bytes)
+            && self.final_code.get(place..place + bytes) == expected.get(..bytes)
+    }
+}
+
+/// Operators of two operands, the second of which may be an immediate one.
+fn is_binary(mnemonic: Mnemonic) -> bool {
+    matches!(
+        mnemonic,
+        Mnemonic::Mov
+            | Mnemonic::Add
+            | Mnemonic::Or
+            | Mnemonic::Adc
+            | Mnemonic::Sbb
+            | Mnemonic::And
+            | Mnemonic::Sub
+            | Mnemonic::Xor
+            | Mnemonic::Cmp
+            | Mnemonic::Test
+            | Mnemonic::Imul
+    )
+}
+
+/// The registers among an instruction's operands; of memory operands, their bases.
+fn operands(instruction: &Instruction, kind: OpKind) -> Vec<iced_x86::Register> {
+    let of_kind = (0..instruction.op_count()).filter(|at| instruction.op_kind(*at) == kind);
+    of_kind.map(|at| instruction.op_register(at)).collect()
+}
