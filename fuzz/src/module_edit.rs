@@ -47,7 +47,7 @@ fn run(chosen: &Chosen, choices: &mut Unstructured<'_>) -> arbitrary::Result<Out
         ("rewired".to_owned(), component.wasm(), component.rewired(choices)?.wasm())
     } else {
         let change = Change::arbitrary(choices)?;
-        let edit = *choices.choose(&Edit::ALL)?;
+        let edit = *choices.choose(&Edit::every())?;
         let seed = u64::arbitrary(choices)?;
         let wasm = match choices.ratio(1, 6)? {
             true => choices.choose(&TEXTS)?.clone(),

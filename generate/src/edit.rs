@@ -1,9 +1,14 @@
 //! A core module -> the same after an edit that a real build makes, in the binary format.
 
+mod constants;
 mod editor;
 mod lebs;
 
+pub use constants::Constants;
 use wasm_encoder::SectionId;
+
+/// A smaller constant is hardly the address of anything.
+const ADDRESS_MIN: i32 = 1024;
 
 /// One edit. What is put in front of an index space shifts all of its indices.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -40,11 +45,20 @@ pub enum Edit {
     /// The first local index, global index or callee of each function in one
     /// byte more than it needs.
     LongIndices,
+    /// Imported functions in front, so many that nothing behind them in a
+    /// `VMContext` is within 128 bytes.
+    ImportFunctions,
+    /// Other constants in functions.
+    Constants(Constants),
+    /// All accesses have this offset, or the largest that their memory's type has.
+    Offsets(u64),
+    /// Where an access has a constant address, that and the offset are half of their sum each.
+    HalvedAddresses,
 }
 
 impl Edit {
-    /// All edits.
-    pub const ALL: [Self; 15] = [
+    /// All edits but those of numbers in functions.
+    pub const ALL: [Self; 16] = [
         Self::ImportFunction,
         Self::ImportGlobal,
         Self::ImportMemory,
@@ -60,7 +74,42 @@ impl Edit {
         Self::MoveData,
         Self::LongSectionSizes,
         Self::LongIndices,
+        Self::ImportFunctions,
     ];
+
+    /// The edits of numbers in functions: across the borders of what can be an address, or within.
+    pub const CONSTANTS: [Self; 24] = [
+        Self::Constants(Constants::All(0)),
+        Self::Constants(Constants::All(1023)),
+        Self::Constants(Constants::All(1024)),
+        Self::Constants(Constants::All(0xffff)),
+        Self::Constants(Constants::All(0x1_0000)),
+        Self::Constants(Constants::All(0x7fff_ffff)),
+        Self::Constants(Constants::All(0x8000_0000)),
+        Self::Constants(Constants::All(-1024)),
+        Self::Constants(Constants::PowersOfTwo),
+        Self::Constants(Constants::Distinct),
+        Self::Constants(Constants::OneAddress),
+        Self::Constants(Constants::EverySecond),
+        Self::Constants(Constants::Mirrored),
+        Self::Constants(Constants::Distances),
+        Self::Offsets(0),
+        Self::Offsets(1023),
+        Self::Offsets(1024),
+        Self::Offsets(0x1_0000),
+        Self::Offsets(1 << 20),
+        // Wasmtime's guard region is 32 MiB.
+        Self::Offsets((32 << 20) - 17),
+        Self::Offsets(32 << 20),
+        Self::Offsets(i32::MAX as u64),
+        Self::Offsets(u64::MAX),
+        Self::HalvedAddresses,
+    ];
+
+    /// All edits.
+    pub fn every() -> Vec<Self> {
+        [&Self::ALL[..], &Self::CONSTANTS].concat()
+    }
 
     /// Whether all functions mean what they meant, so that all have to hit.
     pub fn changes_no_function(self) -> bool {
@@ -72,6 +121,9 @@ impl Edit {
         match self {
             Self::LongSectionSizes => lebs::long_section_sizes(wasm),
             Self::LongIndices => lebs::long_indices(wasm),
+            Self::Constants(_) | Self::Offsets(_) | Self::HalvedAddresses => {
+                constants::apply(self, wasm)
+            }
             _ => editor::apply(self, wasm),
         }
     }
@@ -80,7 +132,7 @@ impl Edit {
     fn sections(self) -> &'static [SectionId] {
         match self {
             // The new function's type is put behind all others.
-            Self::ImportFunction => &[SectionId::Type, SectionId::Import],
+            Self::ImportFunction | Self::ImportFunctions => &[SectionId::Type, SectionId::Import],
             Self::ImportGlobal | Self::ImportMemory | Self::ImportTable => &[SectionId::Import],
             Self::Type => &[SectionId::Type],
             Self::Global => &[SectionId::Global],
@@ -88,7 +140,23 @@ impl Edit {
             Self::Memory => &[SectionId::Memory],
             Self::Function => &[SectionId::Type, SectionId::Function, SectionId::Code],
             Self::ExportFunction | Self::ExportMemory => &[SectionId::Export],
-            Self::GlobalValue | Self::MoveData | Self::LongSectionSizes | Self::LongIndices => &[],
+            Self::GlobalValue
+            | Self::MoveData
+            | Self::LongSectionSizes
+            | Self::LongIndices
+            | Self::Constants(_)
+            | Self::Offsets(_)
+            | Self::HalvedAddresses => &[],
+        }
+    }
+
+    /// How many functions are imported in front.
+    fn imported_functions(self) -> u32 {
+        match self {
+            Self::ImportFunction => 1,
+            // Each takes 32 bytes, or half of that on a machine of 32 bits.
+            Self::ImportFunctions => 8,
+            _ => 0,
         }
     }
 }

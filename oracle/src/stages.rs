@@ -65,13 +65,13 @@ pub fn assert_stages(
     Some((expected, cold))
 }
 
-/// What a compile on another input's entries gave.
+/// What a compile on other inputs' entries gave.
 pub struct Warmed {
     /// The artifact, as it has to be.
     pub artifact: Vec<u8>,
     /// The compile's figures.
     pub report: Report,
-    /// How many of its lookups found what the other input had left.
+    /// How many of its lookups found what other inputs had left.
     pub from_other: u64,
 }
 
@@ -90,13 +90,29 @@ pub fn assert_warmed_by(
 ) -> Option<Warmed> {
     let store = MemoryStore::default();
     let filled = compiler.compile(other, &store);
-    let expected = judged(what, engine, compiler, &store, wasm)?;
-    filled.ok()?;
+    let warmed = assert_warmed(what, engine, compiler, &store, wasm);
+    filled.ok().and(warmed)
+}
+
+/// Compiles an input on a cache that others have filled. `None` if Wasmtime refuses it.
+///
+/// # Panics
+///
+/// As [`assert_warmed_by`].
+pub fn assert_warmed(
+    what: &str,
+    engine: &Engine,
+    compiler: &Compiler,
+    store: &MemoryStore,
+    wasm: &[u8],
+) -> Option<Warmed> {
+    let expected = judged(what, engine, compiler, store, wasm)?;
+    let served = store.served();
     let (artifact, report) = compiler
-        .compile(wasm, &store)
+        .compile(wasm, store)
         .unwrap_or_else(|error| panic!("{what}: only Wasmtime compiles it: {error}"));
     assert_same(what, wasm, &expected, &artifact);
     assert_eq!(report.rejected, 0, "{what}: {:?}", report.miss_reasons);
     store.assert_no_conflicts();
-    Some(Warmed { artifact, report, from_other: store.served() })
+    Some(Warmed { artifact, report, from_other: store.served() - served })
 }

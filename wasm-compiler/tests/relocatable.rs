@@ -3,12 +3,13 @@
 
 #![cfg(target_arch = "x86_64")]
 
-use generate::edit::Edit;
+use generate::edit::{Constants, Edit};
 use generate::smith::Kind;
-use oracle::stages::{assert_stages, assert_warmed_by};
+use oracle::stages::{assert_stages, assert_warmed, assert_warmed_by};
 use oracle::store::MemoryStore;
 use oracle::testdata::{file, text_files};
 use rayon::prelude::*;
+use std::collections::BTreeMap;
 use stencil::entry;
 use wasm_compiler::{Compiler, NoCache, Report, Settings, Stencils, VerifySample};
 use wasmtime::{Config, Engine};
@@ -77,6 +78,53 @@ fn an_edit_gives_the_same_bytes_on_what_the_original_has_left() {
         Some(assert_warmed_by(&what, &engine, &compiler, &wasm, &edited)?.from_other)
     });
     assert!(found.sum::<u64>() > 3_000, "little is found");
+}
+
+/// Of an edit: hits with exact and with relocatable stencils.
+type Found = BTreeMap<Edit, [u64; 2]>;
+
+/// Constants and offsets on either side of each border of what is a parameter, equal ones and
+/// different ones.
+#[test]
+fn other_constants_give_the_same_bytes_on_what_the_original_has_left() {
+    let engine = engine();
+    let compilers = [Stencils::Exact, Stencils::Relocatable].map(|kind| compiler(&engine, kind));
+    let mut modules = text_files("wat");
+    modules.push(("ledger".to_owned(), file("wasm/ledger.wasm")));
+    let pairs = modules.par_iter().flat_map(|(name, wasm)| {
+        let stores = compilers.each_ref().map(|compiler| {
+            let store = MemoryStore::default();
+            // What Wasmtime refuses is refused when it is edited as well.
+            drop(compiler.compile(wasm, &store));
+            store
+        });
+        Edit::CONSTANTS.into_par_iter().filter_map(move |edit| {
+            let stores = stores.each_ref().map(MemoryStore::fork);
+            Some((edit, format!("{edit:?} of {name}"), stores, edit.apply(wasm)?))
+        })
+    });
+    let found = pairs.map(|(edit, what, stores, edited)| {
+        let mut found = [0; 2];
+        for ((compiler, store), found) in compilers.iter().zip(&stores).zip(&mut found) {
+            let warmed = assert_warmed(&what, &engine, compiler, store, &edited);
+            *found = warmed.map_or(0, |warmed| warmed.from_other);
+        }
+        Found::from([(edit, found)])
+    });
+    let found = found.reduce(Found::new, |mut all, some| {
+        for (edit, [exact, relocatable]) in some {
+            let sum = all.entry(edit).or_default();
+            *sum = [sum[0] + exact, sum[1] + relocatable];
+        }
+        all
+    });
+    found.iter().for_each(|(edit, hits)| println!("{edit:?}: {hits:?}"));
+    assert_eq!(found.len(), Edit::CONSTANTS.len(), "an edit never applied");
+    assert!(found.values().all(|[exact, _]| *exact > 0), "{found:?}");
+    for edit in [Edit::Constants(Constants::Mirrored), Edit::HalvedAddresses] {
+        let [exact, relocatable] = found[&edit];
+        assert!(relocatable > exact + 20, "{edit:?}: {relocatable} hits, {exact} exact ones");
+    }
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! One edit -> every index and section of a module as it is after that.
 
-use super::Edit;
+use super::{ADDRESS_MIN, Edit};
 use std::convert::Infallible;
 use wasm_encoder::reencode::{Error, Reencode, utils};
 use wasm_encoder::{
@@ -35,9 +35,6 @@ struct Count {
     imported: u32,
     all: u32,
 }
-
-/// A smaller constant is hardly the address of anything.
-const ADDRESS_MIN: i32 = 1024;
 
 struct Editor {
     edit: Edit,
@@ -116,12 +113,14 @@ impl Editor {
 
     fn new_imports(&self, imports: &mut ImportSection) {
         let ty: EntityType = match self.edit {
-            Edit::ImportFunction => EntityType::Function(self.types),
+            Edit::ImportFunction | Edit::ImportFunctions => EntityType::Function(self.types),
             Edit::ImportGlobal => EntityType::Global(global_type()),
             Edit::ImportMemory => EntityType::Memory(memory_type()),
             _ => EntityType::Table(table_type()),
         };
-        imports.import("edit", "new", ty);
+        for _ in 0..self.edit.imported_functions().max(1) {
+            imports.import("edit", "new", ty);
+        }
     }
 
     fn new_export(&self, exports: &mut ExportSection) {
@@ -240,7 +239,8 @@ impl Reencode for Editor {
     type Error = Infallible;
 
     fn function_index(&mut self, index: u32) -> Result<u32> {
-        Ok(self.shifted(index, self.functions, Edit::ImportFunction, Edit::Function))
+        let own = self.edit == Edit::Function && index >= self.functions.imported;
+        Ok(index + self.edit.imported_functions() + u32::from(own))
     }
 
     fn global_index(&mut self, index: u32) -> Result<u32> {
