@@ -61,6 +61,14 @@ impl Artifacts {
         refused.map(|(name, _)| name.as_str()).collect()
     }
 
+    /// How many are there in both, and are not the same bytes.
+    pub fn differ(&self, others: &Self) -> u64 {
+        let both = self.made.iter().filter_map(|(name, made)| {
+            Some((made.as_ref().ok()?, others.made.get(name)?.as_ref().ok()?))
+        });
+        both.filter(|(one, other)| one != other).count() as u64
+    }
+
     /// Puts them where Wasmtime looks for them.
     ///
     /// # Panics

@@ -1,4 +1,5 @@
-//! Wasmtime's artifacts and ours of the same modules -> what is wrong with ours.
+//! Artifacts as they ought to be, Wasmtime's for instance, and ours of the same modules -> what is
+//! wrong with ours.
 
 use crate::artifacts::{Artifacts, PANICS, binary};
 use crate::script::Script;
@@ -13,12 +14,12 @@ use oracle::same::assert_same;
 pub fn differences(
     same_bytes: bool,
     script: &Script,
-    stock: &Artifacts,
+    expected: &Artifacts,
     ours: &Artifacts,
 ) -> Vec<String> {
     let mut differences = Vec::new();
     for (name, module) in &script.modules {
-        match (&stock.made[name], &ours.made[name]) {
+        match (&expected.made[name], &ours.made[name]) {
             (Ok(expected), Ok(found)) if same_bytes => {
                 let wasm = binary(module).expect("it was compiled");
                 assert_same(name, &wasm, expected, found);

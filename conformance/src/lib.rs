@@ -1,9 +1,11 @@
-//! Tests of the specification -> who passes them: stock Wasmtime, and our artifacts cold and warm.
+//! Tests of the specification -> who passes them: stock Wasmtime, and our artifacts cold and warm,
+//! with exact stencils and with relocatable ones.
 //!
 //! [`outcomes`] is the spine: it calls the modules below in their order, for one file after the
-//! other. What is compared is not files but directives, and there are three runs of each: on
-//! artifacts that Wasmtime made, on ours when the cache had nothing of the file, and on ours when
-//! it had all. Wasmtime loads all three in the same way and never sees the module.
+//! other. What is compared is not files but directives, and there are four runs of each: on
+//! artifacts that Wasmtime made, on ours when the cache had nothing of the file, on ours when it
+//! had all, and on ours with relocatable stencils, which are the same bytes without a cache, cold
+//! and warm. Wasmtime loads all four in the same way and never sees the module.
 
 pub mod files;
 pub mod suite;
@@ -19,18 +21,3 @@ mod outcome;
 pub mod table;
 
 pub use outcome::{Ours, Outcome, outcomes};
-
-use wasm_compiler::{CompileError, Compiler};
-use wasmtime::Engine;
-
-/// A way in which our compiler makes artifacts.
-#[derive(Clone, Copy)]
-pub struct Mode {
-    /// Makes the compiler whose artifacts the engine loads.
-    pub compiler: fn(&Engine) -> Result<Compiler, CompileError>,
-    /// Whether the artifacts have Wasmtime's bytes, and are held against them.
-    pub same_bytes: bool,
-}
-
-/// Artifacts as Wasmtime links them.
-pub const LINKED: Mode = Mode { compiler: Compiler::for_engine, same_bytes: true };

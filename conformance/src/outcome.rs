@@ -1,19 +1,19 @@
 //! Cases -> what came of each: cold compiles one after the other, all else beside them.
 
-use crate::Mode;
 use crate::artifacts::Artifacts;
 use crate::differences::differences;
 use crate::features::Features;
 use crate::run::{Verdict, plain, run};
 use crate::script::Script;
 use crate::suite::Case;
+use oracle::hosts::Host;
 use oracle::store::MemoryStore;
 use std::collections::HashMap;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::thread;
-use wasm_compiler::Compiler;
-use wasmtime::Engine;
+use stencil::CacheStore;
+use wasm_compiler::{Compiler, NoCache};
 
 /// What came of one file.
 pub struct Outcome {
@@ -35,6 +35,8 @@ pub struct Outcome {
     pub cold: Ours,
     /// On ours, made when the cache had everything.
     pub warm: Ours,
+    /// On ours with relocatable stencils, if there are any; the lookups are those of a warm cache.
+    pub relocatable: Option<Ours>,
 }
 
 /// A run on our artifacts.
@@ -42,6 +44,8 @@ pub struct Outcome {
 pub struct Ours {
     /// Modules that only one of the two compilers refuses, or each for a reason of its own.
     pub differences: Vec<String>,
+    /// Modules whose artifact is not Wasmtime's.
+    pub changed: u64,
     /// Each unit's verdict.
     pub verdicts: Vec<Verdict>,
     /// Keys that were looked up.
@@ -58,8 +62,8 @@ const WAITING_MAX: usize = 8;
 ///
 /// # Panics
 ///
-/// If artifacts do not have the same bytes where the mode says so.
-pub fn outcomes(mode: Mode, cases: Vec<Case>) -> Vec<Outcome> {
+/// If artifacts do not have the bytes that they ought to have.
+pub fn outcomes(cases: Vec<Case>) -> Vec<Outcome> {
     let store = MemoryStore::default();
     let done = Mutex::new(Vec::new());
     let (send, receive) = sync_channel::<Job>(WAITING_MAX);
@@ -68,16 +72,16 @@ pub fn outcomes(mode: Mode, cases: Vec<Case>) -> Vec<Outcome> {
         let threads = thread::available_parallelism().map_or(1, usize::from);
         let start = |_| {
             let (receive, store, done) = (receive.clone(), &store, &done);
-            scope.spawn(move || work(mode, store, &receive, done))
+            scope.spawn(move || work(store, &receive, done))
         };
         let workers: Vec<_> = (0..threads).map(start).collect();
         // If all workers panic, nobody receives, and nobody must wait for them.
         drop(receive);
-        let mut parts = HashMap::new();
+        let mut hosts = HashMap::new();
         for (index, case) in cases.into_iter().enumerate() {
-            let part = parts.entry(case.features);
-            let part = part.or_insert_with(|| Part::new(mode, case.features).map(Arc::new)).clone();
-            if send.send(Job::new(index, case, part, &store)).is_err() {
+            let host = hosts.entry(case.features);
+            let host = host.or_insert_with(|| host_of(case.features).map(Arc::new)).clone();
+            if send.send(Job::new(index, case, host, &store)).is_err() {
                 break;
             }
         }
@@ -94,78 +98,103 @@ pub fn outcomes(mode: Mode, cases: Vec<Case>) -> Vec<Outcome> {
     done.into_iter().map(|(_, outcome)| outcome).collect()
 }
 
-/// An engine, and the compiler whose artifacts it loads.
-struct Part {
-    engine: Engine,
-    compiler: Compiler,
-}
-
-impl Part {
-    fn new(mode: Mode, features: Features) -> Result<Self, String> {
-        let engine = features.engine().map_err(|error| error.to_string())?;
-        let compiler = (mode.compiler)(&engine).expect("artifacts show all settings");
-        assert_eq!(compiler.settings().uncovered(), None, "{features:?}");
-        Ok(Self { engine, compiler })
-    }
+/// An engine, and the compilers whose artifacts it loads.
+fn host_of(features: Features) -> Result<Host, String> {
+    let host = Host::for_engine(features.engine().map_err(|error| error.to_string())?);
+    assert_eq!(host.compiler.settings().uncovered(), None, "{features:?}");
+    Ok(host)
 }
 
 /// A file, with what its cold compile gave.
 struct Job {
     index: usize,
     case: Case,
-    fit: Result<(Arc<Part>, Script, Artifacts), String>,
+    fit: Result<(Arc<Host>, Script, Artifacts), String>,
 }
 
 impl Job {
-    fn new(index: usize, case: Case, part: Result<Arc<Part>, String>, store: &MemoryStore) -> Self {
-        let fit = part.and_then(|part| {
+    fn new(index: usize, case: Case, host: Result<Arc<Host>, String>, store: &MemoryStore) -> Self {
+        let fit = host.and_then(|host| {
             let script = Script::parse(&case.name, &case.text, case.only_valid)?;
-            let cold = Artifacts::ours(&part.compiler, store, &script);
-            Ok((part, script, cold))
+            let cold = Artifacts::ours(&host.compiler, store, &script);
+            Ok((host, script, cold))
         });
         Self { index, case, fit }
     }
 
-    fn outcome(self, mode: Mode, store: &MemoryStore) -> Outcome {
+    fn outcome(self, store: &MemoryStore) -> Outcome {
         let Case { proposal, name, text, .. } = self.case;
-        let (part, script, cold) = match self.fit {
+        let (host, script, cold) = match self.fit {
             Ok(fit) => fit,
             Err(reason) => return unfit(proposal, name, reason),
         };
-        let stock = Artifacts::stock(&part.engine, &script);
-        let warm = Artifacts::ours(&part.compiler, store, &script);
-        let ours = |artifacts: Artifacts| Ours {
-            differences: differences(mode.same_bytes, &script, &stock, &artifacts),
-            verdicts: run(&part.engine, &script, &artifacts),
+        let stock = Artifacts::stock(&host.engine, &script);
+        let exact = |artifacts: Artifacts| {
+            let differences = differences(true, &script, &stock, &artifacts);
+            Ours::new(&host, &script, &stock, differences, &artifacts)
+        };
+        let warm = Artifacts::ours(&host.compiler, store, &script);
+        let (cold, warm) = (exact(cold), exact(warm));
+        let relocatable = host
+            .relocatable
+            .as_ref()
+            .map(|compiler| Ours::relocatable(&host, compiler, store, &script, &stock));
+        let refused = stock.refused().len() as u64;
+        let plain = plain(&host.engine, &script, &name, &text);
+        let stock = run(&host.engine, &script, &stock);
+        let unfit = None;
+        Outcome { proposal, name, unfit, script, stock, plain, refused, cold, warm, relocatable }
+    }
+}
+
+impl Ours {
+    fn new(
+        host: &Host,
+        script: &Script,
+        stock: &Artifacts,
+        differences: Vec<String>,
+        artifacts: &Artifacts,
+    ) -> Self {
+        Self {
+            differences,
+            changed: artifacts.differ(stock),
+            verdicts: run(&host.engine, script, artifacts),
             lookups: artifacts.lookups,
             hits: artifacts.hits,
-        };
-        let (cold, warm) = (ours(cold), ours(warm));
-        let refused = stock.refused().len() as u64;
-        let plain = plain(&part.engine, &script, &name, &text);
-        let stock = run(&part.engine, &script, &stock);
-        Outcome { proposal, name, unfit: None, script, stock, plain, refused, cold, warm }
+        }
+    }
+
+    /// Warm, as the bytes are the same without a cache and cold.
+    fn relocatable(
+        host: &Host,
+        compiler: &Compiler,
+        store: &MemoryStore,
+        script: &Script,
+        stock: &Artifacts,
+    ) -> Self {
+        let on = |store: &dyn CacheStore| Artifacts::ours(compiler, store, script);
+        let (off, cold, warm) = (on(&NoCache), on(store), on(store));
+        let mut all = differences(false, script, stock, &warm);
+        all.extend(differences(true, script, &off, &cold));
+        all.extend(differences(true, script, &off, &warm));
+        Self::new(host, script, stock, all, &warm)
     }
 }
 
 fn unfit(proposal: String, name: String, reason: String) -> Outcome {
     let script = Script::default();
-    let (cold, warm) = (Ours::default(), Ours::default());
+    let (cold, warm, relocatable) = (Ours::default(), Ours::default(), None);
     let (stock, plain, refused) = (Vec::new(), Err(reason.clone()), 0);
-    Outcome { proposal, name, unfit: Some(reason), script, stock, plain, refused, cold, warm }
+    let unfit = Some(reason);
+    Outcome { proposal, name, unfit, script, stock, plain, refused, cold, warm, relocatable }
 }
 
-fn work(
-    mode: Mode,
-    store: &MemoryStore,
-    jobs: &Mutex<Receiver<Job>>,
-    done: &Mutex<Vec<(usize, Outcome)>>,
-) {
+fn work(store: &MemoryStore, jobs: &Mutex<Receiver<Job>>, done: &Mutex<Vec<(usize, Outcome)>>) {
     loop {
         let job = jobs.lock().expect("nothing panics while it waits").recv();
         let Ok(job) = job else { return };
         let index = job.index;
-        let outcome = job.outcome(mode, store);
+        let outcome = job.outcome(store);
         done.lock().expect("nothing panics while it adds").push((index, outcome));
     }
 }

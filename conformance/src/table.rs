@@ -21,6 +21,10 @@ pub struct Row {
     pub cold: (u64, u64),
     /// And when warm.
     pub warm: (u64, u64),
+    /// And when warm, with relocatable stencils.
+    pub relocatable: (u64, u64),
+    /// Modules whose artifact with relocatable stencils is not Wasmtime's.
+    pub relocated: u64,
 }
 
 /// How many there are, and how many pass in each run.
@@ -34,6 +38,8 @@ pub struct Passed {
     pub cold: u64,
     /// On ours, warm.
     pub warm: u64,
+    /// On ours with relocatable stencils.
+    pub relocatable: u64,
 }
 
 impl Outcome {
@@ -50,10 +56,13 @@ impl Outcome {
     }
 
     fn add_to(&self, row: &mut Row) {
-        let runs = [&self.stock, &self.cold.verdicts, &self.warm.verdicts];
-        row.files.add(1, runs.map(|verdicts| u64::from(self.passes(verdicts))));
+        let relocatable = self.relocatable.as_ref().map(|ours| &ours.verdicts);
+        let (cold, warm) = (&self.cold.verdicts, &self.warm.verdicts);
+        let runs = [Some(&self.stock), Some(cold), Some(warm), relocatable];
+        let passes = |run: Option<&Vec<Verdict>>| run.is_some_and(|run| self.passes(run));
+        row.files.add(1, runs.map(|run| u64::from(passes(run))));
         let directives = self.script.units.iter().map(|unit| unit.directives).sum();
-        row.directives.add(directives, runs.map(|verdicts| self.passed(verdicts)));
+        row.directives.add(directives, runs.map(|run| run.map_or(0, |run| self.passed(run))));
         let loaded = self.script.units.iter().zip(&self.warm.verdicts);
         let loaded = loaded.filter(|(_, verdict)| verdict.is_ok()).map(|(unit, _)| unit.loads);
         row.loaded += loaded.sum::<u64>();
@@ -64,15 +73,20 @@ impl Outcome {
         };
         count(&mut row.cold, &self.cold);
         count(&mut row.warm, &self.warm);
+        if let Some(ours) = &self.relocatable {
+            count(&mut row.relocatable, ours);
+            row.relocated += ours.changed;
+        }
     }
 }
 
 impl Passed {
-    fn add(&mut self, all: u64, [stock, cold, warm]: [u64; 3]) {
+    fn add(&mut self, all: u64, [stock, cold, warm, relocatable]: [u64; 4]) {
         self.all += all;
         self.stock += stock;
         self.cold += cold;
         self.warm += warm;
+        self.relocatable += relocatable;
     }
 }
 
@@ -92,11 +106,11 @@ pub fn rows(outcomes: &[Outcome]) -> Vec<(String, Row)> {
 
 /// The table, as Markdown.
 pub fn table(outcomes: &[Outcome]) -> String {
-    let mut text = "| proposal | files | stock passes | ours cold | ours warm \
-         | directives | stock passes | ours cold | ours warm \
-         | loaded | refused | lookups | hits cold | hits warm |\n|---|"
+    let mut text = "| proposal | files | stock passes | ours cold | ours warm | relocatable \
+         | directives | stock passes | ours cold | ours warm | relocatable \
+         | loaded | refused | relocated | lookups | hits cold | hits warm |\n|---|"
         .to_owned();
-    text += &"--:|".repeat(13);
+    text += &"--:|".repeat(16);
     text.push('\n');
     let mut rows = rows(outcomes);
     let mut all = Row::default();
@@ -105,10 +119,16 @@ pub fn table(outcomes: &[Outcome]) -> String {
     for (proposal, row) in rows {
         let Row { files, directives, .. } = row;
         let figures = [
-            [files.all, files.stock, files.cold, files.warm],
-            [directives.all, directives.stock, directives.cold, directives.warm],
+            [files.all, files.stock, files.cold, files.warm, files.relocatable],
+            [
+                directives.all,
+                directives.stock,
+                directives.cold,
+                directives.warm,
+                directives.relocatable,
+            ],
         ];
-        let rest = [row.loaded, row.refused, row.cold.0, row.cold.1, row.warm.1];
+        let rest = [row.loaded, row.refused, row.relocated, row.cold.0, row.cold.1, row.warm.1];
         let figures = figures.concat().into_iter().chain(rest);
         let figures: Vec<String> = figures.map(|figure| figure.to_string()).collect();
         let _ = writeln!(text, "| {proposal} | {} |", figures.join(" | "));

@@ -83,7 +83,15 @@ impl Host {
     pub fn new(setting: Setting, configure: impl FnOnce(&mut Config)) -> Self {
         let mut config = setting.config();
         configure(&mut config);
-        let engine = Engine::new(&config).expect("the configuration is sound");
+        Self::for_engine(Engine::new(&config).expect("the configuration is sound"))
+    }
+
+    /// The host of an engine.
+    ///
+    /// # Panics
+    ///
+    /// If our compiler refuses the engine's settings.
+    pub fn for_engine(engine: Engine) -> Self {
         let compiler = |stencils| {
             let settings = Settings::from_engine(&engine).expect("artifacts show all settings");
             let settings = settings.with_stencils(stencils);
