@@ -1,7 +1,7 @@
 //! Configurations of Wasmtime that differ in what reaches the code -> an engine and our compilers
 //! for each.
 
-use wasm_compiler::{Compiler, Settings, Stencils};
+use wasm_compiler::{Compiler, Settings, Stencils, VerifySample};
 use wasmtime::{Collector, Config, Engine, OptLevel};
 
 /// A configuration to compile under.
@@ -64,13 +64,17 @@ impl Setting {
     }
 }
 
+/// Of how many functions with relocatable stencils one is checked.
+pub const CHECKED_ONE_IN: u64 = 3;
+
 /// One configuration: Wasmtime's engine, and our compilers for it.
 pub struct Host {
     /// The judge.
     pub engine: Engine,
     /// Ours, with exact stencils.
     pub compiler: Compiler,
-    /// Ours with relocatable stencils, where the target has them.
+    /// Ours with relocatable stencils, where the target has them. It checks the code of one
+    /// in [`CHECKED_ONE_IN`] functions, and compiles as many hits again.
     pub relocatable: Option<Compiler>,
 }
 
@@ -99,7 +103,12 @@ impl Host {
         };
         let exact = compiler(Stencils::Exact);
         let has_others = exact.settings().target().starts_with("x86_64");
-        let relocatable = has_others.then(|| compiler(Stencils::Relocatable));
+        let relocatable = has_others.then(|| {
+            let mut compiler = compiler(Stencils::Relocatable);
+            let sample = VerifySample::one_in(CHECKED_ONE_IN).expect("it is a share");
+            compiler.set_verify(Some(sample.strict(true)));
+            compiler
+        });
         Self { engine, compiler: exact, relocatable }
     }
 
