@@ -2,6 +2,7 @@
 //! execution.
 
 use arbitrary::{Arbitrary as _, Unstructured};
+use generate::edit::Edit;
 use generate::smith::Kind;
 use oracle::hosts::{Host, Setting};
 use std::collections::BTreeMap;
@@ -55,4 +56,12 @@ pub fn choose(choices: &mut Unstructured<'_>) -> arbitrary::Result<Chosen> {
 /// The kind of stencils that a number's lowest bit says.
 pub fn either(number: usize) -> Stencils {
     if number.is_multiple_of(2) { Stencils::Exact } else { Stencils::Relocatable }
+}
+
+/// Where stencils are relocatable, the module with addresses in the place of all constants, if a
+/// bit of the seed says so: few of those that wasm-smith makes are one.
+pub fn with_addresses(compiler: &Compiler, seed: u64, wasm: Vec<u8>) -> Vec<u8> {
+    let wanted = seed & 4 != 0 && compiler.settings().stencils() == Stencils::Relocatable;
+    let edited = wanted.then(|| Edit::Differences.apply(&wasm)).flatten();
+    edited.unwrap_or(wasm)
 }

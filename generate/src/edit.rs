@@ -54,6 +54,9 @@ pub enum Edit {
     Offsets(u64),
     /// Where an access has a constant address, that and the offset are half of their sum each.
     HalvedAddresses,
+    /// Each constant of a function, in its place the difference of two that can be
+    /// addresses. All does what it did.
+    Differences,
 }
 
 impl Edit {
@@ -78,7 +81,7 @@ impl Edit {
     ];
 
     /// The edits of numbers in functions: across the borders of what can be an address, or within.
-    pub const CONSTANTS: [Self; 24] = [
+    pub const CONSTANTS: [Self; 25] = [
         Self::Constants(Constants::All(0)),
         Self::Constants(Constants::All(1023)),
         Self::Constants(Constants::All(1024)),
@@ -104,6 +107,7 @@ impl Edit {
         Self::Offsets(i32::MAX as u64),
         Self::Offsets(u64::MAX),
         Self::HalvedAddresses,
+        Self::Differences,
     ];
 
     /// All edits.
@@ -121,7 +125,7 @@ impl Edit {
         match self {
             Self::LongSectionSizes => lebs::long_section_sizes(wasm),
             Self::LongIndices => lebs::long_indices(wasm),
-            Self::Constants(_) | Self::Offsets(_) | Self::HalvedAddresses => {
+            Self::Constants(_) | Self::Offsets(_) | Self::HalvedAddresses | Self::Differences => {
                 constants::apply(self, wasm)
             }
             _ => editor::apply(self, wasm),
@@ -146,7 +150,8 @@ impl Edit {
             | Self::LongIndices
             | Self::Constants(_)
             | Self::Offsets(_)
-            | Self::HalvedAddresses => &[],
+            | Self::HalvedAddresses
+            | Self::Differences => &[],
         }
     }
 

@@ -6,8 +6,8 @@ use std::convert::Infallible;
 use wasm_encoder::reencode::{Error, Reencode, utils};
 use wasm_encoder::{CodeSection, Instruction, MemArg, Module};
 use wasmparser::{
-    CodeSectionReader, MemArg as ParsedMemArg, MemoryType, Operator, OperatorsReader, Parser,
-    Payload, TypeRef,
+    CodeSectionReader, FunctionBody, MemArg as ParsedMemArg, MemoryType, Operator, OperatorsReader,
+    Parser, Payload, TypeRef,
 };
 
 type Result<T> = std::result::Result<T, Error<Infallible>>;
@@ -141,6 +141,26 @@ impl Rewriter {
     }
 }
 
+/// A constant as the difference of two that can be addresses, if it is one; not the same two for
+/// all constants of one value.
+fn difference(operator: &Operator<'_>, nth: i64) -> Option<[Instruction<'static>; 3]> {
+    let (value, is_64) = match *operator {
+        Operator::I32Const { value } => (i64::from(value), false),
+        Operator::I64Const { value } => (value, true),
+        _ => return None,
+    };
+    let address = i64::from(ADDRESS_MIN) + nth * 8191 % (1 << 20);
+    let other = i32::try_from(address.checked_add(value.checked_abs()?)?).ok()?;
+    let address = address as i32;
+    let (from, less) = if value < 0 { (address, other) } else { (other, address) };
+    Some(if is_64 {
+        let [from, less] = [from, less].map(|address| Instruction::I64Const(address.into()));
+        [from, less, Instruction::I64Sub]
+    } else {
+        [Instruction::I32Const(from), Instruction::I32Const(less), Instruction::I32Sub]
+    })
+}
+
 /// What a load accesses.
 fn loaded(operator: &Operator<'_>) -> Option<ParsedMemArg> {
     match *operator {
@@ -186,6 +206,32 @@ impl Reencode for Rewriter {
         self.in_code = true;
         utils::parse_code_section(self, code, section)?;
         self.in_code = false;
+        Ok(())
+    }
+
+    fn parse_function_body(
+        &mut self,
+        code: &mut CodeSection,
+        body: FunctionBody<'_>,
+    ) -> Result<()> {
+        if self.edit != Edit::Differences {
+            return utils::parse_function_body(self, code, body);
+        }
+        let mut function = self.new_function_with_parsed_locals(&body)?;
+        let mut reader = body.get_operators_reader()?;
+        while !reader.eof() {
+            let operator = reader.read()?;
+            if let Some(three) = difference(&operator, self.constants) {
+                for instruction in &three {
+                    function.instruction(instruction);
+                }
+                self.constants += 1;
+                self.changed = true;
+            } else {
+                function.instruction(&self.instruction(operator)?);
+            }
+        }
+        code.function(&function);
         Ok(())
     }
 
@@ -283,6 +329,16 @@ mod tests {
         check(Edit::Offsets(1024), &accesses(0, 8), &accesses(1024, 1024));
         check(Edit::Offsets(u64::MAX), &accesses(0, 8), &accesses(u32::MAX.into(), u64::MAX));
         check(Edit::Offsets(8), &accesses(8, 8), &accesses(8, 8));
+    }
+
+    #[test]
+    fn constants_become_differences_of_addresses() {
+        check(
+            Edit::Differences,
+            "i32.const 5 i32.const -5 i64.const 0 i64.const 0x8000_0000 unreachable",
+            "i32.const 1029 i32.const 1024 i32.sub i32.const 9215 i32.const 9220 i32.sub
+             i64.const 17406 i64.const 17406 i64.sub i64.const 0x8000_0000 unreachable",
+        );
     }
 
     #[test]
