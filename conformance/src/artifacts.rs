@@ -1,6 +1,7 @@
 //! A script's modules -> an artifact of each, or why there is none; made by Wasmtime or by us.
 
 use crate::script::Script;
+use generate::edit::Edit;
 use oracle::same::stock;
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -8,6 +9,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use stencil::CacheStore;
 use wasm_compiler::Compiler;
+use wasmparser::Parser;
 use wasmtime::Engine;
 
 /// The reason why there is no artifact, if a compiler panics.
@@ -53,6 +55,21 @@ impl Artifacts {
             artifacts.made.insert(name.clone(), made);
         }
         artifacts
+    }
+
+    /// The script's modules with each constant as the difference of two addresses; without those
+    /// of which there is no artifact.
+    pub fn with_addresses(&self, script: &Script) -> Script {
+        let edited = |(name, module): (&String, &Vec<u8>)| {
+            let wasm = binary(module).expect("there is an artifact of it");
+            let edited = match Parser::is_component(&wasm) {
+                true => None,
+                false => Edit::Differences.apply(&wasm),
+            };
+            (name.clone(), edited.unwrap_or_else(|| wasm.into_owned()))
+        };
+        let modules = script.modules.iter().filter(|(name, _)| self.made[*name].is_ok());
+        script.with_modules(modules.map(edited).collect())
     }
 
     /// The modules of which there is no artifact.

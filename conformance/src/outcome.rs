@@ -8,6 +8,7 @@ use crate::script::Script;
 use crate::suite::Case;
 use oracle::hosts::Host;
 use oracle::store::MemoryStore;
+use rayon::{ThreadPool, ThreadPoolBuilder};
 use std::collections::HashMap;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::sync::{Arc, Mutex};
@@ -37,6 +38,8 @@ pub struct Outcome {
     pub warm: Ours,
     /// On ours with relocatable stencils, if there are any; the lookups are those of a warm cache.
     pub relocatable: Option<Ours>,
+    /// As that, on modules in which each constant is the difference of two addresses.
+    pub addresses: Option<Ours>,
 }
 
 /// A run on our artifacts.
@@ -77,11 +80,13 @@ pub fn outcomes(cases: Vec<Case>) -> Vec<Outcome> {
         let workers: Vec<_> = (0..threads).map(start).collect();
         // If all workers panic, nobody receives, and nobody must wait for them.
         drop(receive);
+        let alone = one_thread();
         let mut hosts = HashMap::new();
         for (index, case) in cases.into_iter().enumerate() {
             let host = hosts.entry(case.features);
             let host = host.or_insert_with(|| host_of(case.features).map(Arc::new)).clone();
-            if send.send(Job::new(index, case, host, &store)).is_err() {
+            let job = alone.install(|| Job::new(index, case, host, &store));
+            if send.send(job).is_err() {
                 break;
             }
         }
@@ -103,6 +108,13 @@ fn host_of(features: Features) -> Result<Host, String> {
     let host = Host::for_engine(features.engine().map_err(|error| error.to_string())?);
     assert_eq!(host.compiler.settings().uncovered(), None, "{features:?}");
     Ok(host)
+}
+
+/// What compiles one function after the other: of several that are refused, each compiler names
+/// the first. Modules are small, and others compile beside.
+fn one_thread() -> ThreadPool {
+    let pool = ThreadPoolBuilder::new().num_threads(1).build();
+    pool.expect("the system has threads")
 }
 
 /// A file, with what its cold compile gave.
@@ -135,15 +147,29 @@ impl Job {
         };
         let warm = Artifacts::ours(&host.compiler, store, &script);
         let (cold, warm) = (exact(cold), exact(warm));
-        let relocatable = host
-            .relocatable
-            .as_ref()
-            .map(|compiler| Ours::relocatable(&host, compiler, store, &script, &stock));
+        let relocatable = |edited: &Script| {
+            let compiler = host.relocatable.as_ref()?;
+            Some(Ours::relocatable(&host, compiler, store, (&script, edited), &stock))
+        };
+        let addresses = relocatable(&stock.with_addresses(&script));
+        let relocatable = relocatable(&script);
         let refused = stock.refused().len() as u64;
         let plain = plain(&host.engine, &script, &name, &text);
         let stock = run(&host.engine, &script, &stock);
         let unfit = None;
-        Outcome { proposal, name, unfit, script, stock, plain, refused, cold, warm, relocatable }
+        Outcome {
+            proposal,
+            name,
+            unfit,
+            script,
+            stock,
+            plain,
+            refused,
+            cold,
+            warm,
+            relocatable,
+            addresses,
+        }
     }
 }
 
@@ -164,37 +190,52 @@ impl Ours {
         }
     }
 
-    /// Warm, as the bytes are the same without a cache and cold.
+    /// Warm, as the bytes are the same without a cache and cold: of a script's modules as they
+    /// are or edited.
     fn relocatable(
         host: &Host,
         compiler: &Compiler,
         store: &MemoryStore,
-        script: &Script,
+        (script, edited): (&Script, &Script),
         stock: &Artifacts,
     ) -> Self {
-        let on = |store: &dyn CacheStore| Artifacts::ours(compiler, store, script);
+        let on = |store: &dyn CacheStore| Artifacts::ours(compiler, store, edited);
         let (off, cold, warm) = (on(&NoCache), on(store), on(store));
-        let mut all = differences(false, script, stock, &warm);
-        all.extend(differences(true, script, &off, &cold));
-        all.extend(differences(true, script, &off, &warm));
+        let mut all = differences(false, edited, stock, &warm);
+        all.extend(differences(true, edited, &off, &cold));
+        all.extend(differences(true, edited, &off, &warm));
         Self::new(host, script, stock, all, &warm)
     }
 }
 
 fn unfit(proposal: String, name: String, reason: String) -> Outcome {
     let script = Script::default();
-    let (cold, warm, relocatable) = (Ours::default(), Ours::default(), None);
+    let (cold, warm) = (Ours::default(), Ours::default());
+    let (relocatable, addresses) = (None, None);
     let (stock, plain, refused) = (Vec::new(), Err(reason.clone()), 0);
     let unfit = Some(reason);
-    Outcome { proposal, name, unfit, script, stock, plain, refused, cold, warm, relocatable }
+    Outcome {
+        proposal,
+        name,
+        unfit,
+        script,
+        stock,
+        plain,
+        refused,
+        cold,
+        warm,
+        relocatable,
+        addresses,
+    }
 }
 
 fn work(store: &MemoryStore, jobs: &Mutex<Receiver<Job>>, done: &Mutex<Vec<(usize, Outcome)>>) {
+    let alone = one_thread();
     loop {
         let job = jobs.lock().expect("nothing panics while it waits").recv();
         let Ok(job) = job else { return };
         let index = job.index;
-        let outcome = job.outcome(store);
+        let outcome = alone.install(|| job.outcome(store));
         done.lock().expect("nothing panics while it adds").push((index, outcome));
     }
 }

@@ -75,6 +75,11 @@ impl Script {
         Ok(Self { name: name.to_owned(), modules, units })
     }
 
+    /// Other modules under the same names, with no directives.
+    pub fn with_modules(&self, modules: BTreeMap<String, Vec<u8>>) -> Self {
+        Self { name: self.name.clone(), modules, units: Vec::new() }
+    }
+
     /// Some of the script's units in the form of [`wasmtime_wast::WastContext::run_file`].
     pub fn json(&self, units: &[Unit]) -> String {
         let commands: Vec<&str> =

@@ -25,6 +25,8 @@ pub struct Row {
     pub relocatable: (u64, u64),
     /// Modules whose artifact with relocatable stencils is not Wasmtime's.
     pub relocated: u64,
+    /// And those that are not when all constants are made of addresses.
+    pub addresses: u64,
 }
 
 /// How many there are, and how many pass in each run.
@@ -40,6 +42,8 @@ pub struct Passed {
     pub warm: u64,
     /// On ours with relocatable stencils.
     pub relocatable: u64,
+    /// On ours with relocatable stencils and all constants made of addresses.
+    pub addresses: u64,
 }
 
 impl Outcome {
@@ -56,9 +60,10 @@ impl Outcome {
     }
 
     fn add_to(&self, row: &mut Row) {
-        let relocatable = self.relocatable.as_ref().map(|ours| &ours.verdicts);
+        let relocatable = [&self.relocatable, &self.addresses];
+        let [first, second] = relocatable.map(|ours| ours.as_ref().map(|ours| &ours.verdicts));
         let (cold, warm) = (&self.cold.verdicts, &self.warm.verdicts);
-        let runs = [Some(&self.stock), Some(cold), Some(warm), relocatable];
+        let runs = [Some(&self.stock), Some(cold), Some(warm), first, second];
         let passes = |run: Option<&Vec<Verdict>>| run.is_some_and(|run| self.passes(run));
         row.files.add(1, runs.map(|run| u64::from(passes(run))));
         let directives = self.script.units.iter().map(|unit| unit.directives).sum();
@@ -77,16 +82,21 @@ impl Outcome {
             count(&mut row.relocatable, ours);
             row.relocated += ours.changed;
         }
+        if let Some(ours) = &self.addresses {
+            count(&mut row.relocatable, ours);
+            row.addresses += ours.changed;
+        }
     }
 }
 
 impl Passed {
-    fn add(&mut self, all: u64, [stock, cold, warm, relocatable]: [u64; 4]) {
+    fn add(&mut self, all: u64, [stock, cold, warm, relocatable, addresses]: [u64; 5]) {
         self.all += all;
         self.stock += stock;
         self.cold += cold;
         self.warm += warm;
         self.relocatable += relocatable;
+        self.addresses += addresses;
     }
 }
 
@@ -106,11 +116,12 @@ pub fn rows(outcomes: &[Outcome]) -> Vec<(String, Row)> {
 
 /// The table, as Markdown.
 pub fn table(outcomes: &[Outcome]) -> String {
-    let mut text = "| proposal | files | stock passes | ours cold | ours warm | relocatable \
-         | directives | stock passes | ours cold | ours warm | relocatable \
-         | loaded | refused | relocated | lookups | hits cold | hits warm |\n|---|"
-        .to_owned();
-    text += &"--:|".repeat(16);
+    let mut text =
+        "| proposal | files | stock passes | ours cold | ours warm | relocatable | of addresses \
+         | directives | stock passes | ours cold | ours warm | relocatable | of addresses \
+         | loaded | refused | relocated | of addresses | lookups | hits cold | hits warm |\n|---|"
+            .to_owned();
+    text += &"--:|".repeat(19);
     text.push('\n');
     let mut rows = rows(outcomes);
     let mut all = Row::default();
@@ -119,16 +130,25 @@ pub fn table(outcomes: &[Outcome]) -> String {
     for (proposal, row) in rows {
         let Row { files, directives, .. } = row;
         let figures = [
-            [files.all, files.stock, files.cold, files.warm, files.relocatable],
+            [files.all, files.stock, files.cold, files.warm, files.relocatable, files.addresses],
             [
                 directives.all,
                 directives.stock,
                 directives.cold,
                 directives.warm,
                 directives.relocatable,
+                directives.addresses,
             ],
         ];
-        let rest = [row.loaded, row.refused, row.relocated, row.cold.0, row.cold.1, row.warm.1];
+        let rest = [
+            row.loaded,
+            row.refused,
+            row.relocated,
+            row.addresses,
+            row.cold.0,
+            row.cold.1,
+            row.warm.1,
+        ];
         let figures = figures.concat().into_iter().chain(rest);
         let figures: Vec<String> = figures.map(|figure| figure.to_string()).collect();
         let _ = writeln!(text, "| {proposal} | {} |", figures.join(" | "));
