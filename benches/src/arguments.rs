@@ -43,7 +43,7 @@ pub struct Arguments {
     #[arg(long)]
     pub server: bool,
     /// Which stencils the function cache has.
-    #[arg(long, value_name = "exact|relocatable", value_parser = stencils, default_value = "exact")]
+    #[arg(long, value_name = "exact|relocatable", default_value = "exact")]
     pub stencils: Stencils,
 }
 
@@ -85,17 +85,6 @@ impl Arguments {
     pub fn a(&self) -> PathBuf {
         self.a.clone().unwrap_or_default()
     }
-}
-
-/// A kind of stencils, by its name.
-///
-/// # Errors
-///
-/// One sentence, if it is another word.
-pub fn stencils(name: &str) -> Result<Stencils, &'static str> {
-    let kinds = [Stencils::Exact, Stencils::Relocatable];
-    let named = kinds.into_iter().find(|kind| kind.name() == name);
-    named.ok_or("stencils are exact or relocatable")
 }
 
 /// What is wrong, without the usage that clap adds to it.

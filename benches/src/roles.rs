@@ -9,7 +9,7 @@ pub mod incremental;
 pub mod ours;
 pub mod stock;
 
-use crate::{arguments, artifact, edit};
+use crate::{artifact, edit};
 use anyhow::{Context as _, Result, bail};
 use clap::Parser;
 use serde::Serialize;
@@ -45,7 +45,7 @@ pub enum Role {
         /// The cache's directory; none without a cache.
         cache_dir: Option<PathBuf>,
         /// Which stencils.
-        #[arg(long, value_parser = arguments::stencils)]
+        #[arg(long)]
         stencils: Stencils,
     },
     /// Reading, hashing and writing as many bytes as a warm compile does.

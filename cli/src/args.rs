@@ -75,7 +75,7 @@ pub struct SettingArgs {
     #[arg(long, value_name = "NAME=VALUE", value_parser = name_and_value)]
     pub cranelift: Vec<(String, String)>,
     /// Exact ones give Wasmtime's bytes, relocatable ones are found again when data has moved [default: exact]
-    #[arg(long, value_name = "exact|relocatable", value_parser = stencils)]
+    #[arg(long, value_name = "exact|relocatable")]
     pub stencils: Option<Stencils>,
     /// Take every setting but --stencils from an artifact that the target host has written itself
     #[arg(long, value_name = "ARTIFACT", conflicts_with_all = ["target", "opt_level", "cranelift"])]
@@ -225,13 +225,6 @@ impl Level {
     }
 }
 
-/// A kind of stencils, by its name.
-pub fn stencils(name: &str) -> Result<Stencils, &'static str> {
-    let kinds = [Stencils::Exact, Stencils::Relocatable];
-    let named = kinds.into_iter().find(|kind| kind.name() == name);
-    named.ok_or("stencils are exact or relocatable")
-}
-
 /// One in how many.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sample(pub u64);
@@ -295,16 +288,6 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Args::command().debug_assert();
-    }
-
-    #[test]
-    fn stencils_are_of_one_kind_or_the_other() {
-        for kind in [Stencils::Exact, Stencils::Relocatable] {
-            assert_eq!(stencils(kind.name()), Ok(kind));
-        }
-        for wrong in ["", "Exact", "relocatable ", "both"] {
-            assert!(stencils(wrong).is_err(), "{wrong:?}");
-        }
     }
 
     #[test]

@@ -13,7 +13,7 @@ pub use remote::{RemoteChoice, RemoteSources, TokenFrom};
 pub use source::{Chosen, Source};
 pub use verify::SampleSources;
 
-use crate::args::{CacheArgs, JOBS_MAX, JobsArgs, Level, RemoteArgs, SettingArgs, stencils};
+use crate::args::{CacheArgs, JOBS_MAX, JobsArgs, Level, RemoteArgs, SettingArgs};
 use crate::exit::Failure;
 use clap::ValueEnum as _;
 use file::File;
@@ -173,7 +173,7 @@ impl Config {
     /// The kind of stencils, with where it came from.
     pub fn stencils(&self, args: &SettingArgs) -> Result<Chosen<Stencils>, Failure> {
         let in_file = self.in_file(&self.file.stencils);
-        let chosen = choose(args.stencils, "STENCIL_STENCILS", stencils, in_file)?;
+        let chosen = choose(args.stencils, "STENCIL_STENCILS", str::parse, in_file)?;
         Ok(chosen.unwrap_or(Chosen::new(Stencils::default(), Source::Default)))
     }
 }

@@ -1,6 +1,7 @@
 //! A fuzzer's first choices -> the configuration, the stencils and the kind of module of an
 //! execution.
 
+use crate::tally::{Outcome, StencilsTally};
 use arbitrary::{Arbitrary as _, Unstructured};
 use generate::edit::Edit;
 use generate::smith::Kind;
@@ -31,12 +32,19 @@ pub struct Chosen {
     pub kind: Kind,
 }
 
-/// Takes the choices.
-///
-/// # Errors
-///
-/// There are no bytes left.
-pub fn choose(choices: &mut Unstructured<'_>) -> arbitrary::Result<Chosen> {
+/// Runs one execution of an input, and counts it.
+pub fn execute(
+    input: &[u8],
+    tally: &StencilsTally,
+    run: impl FnOnce(&Chosen, &mut Unstructured<'_>) -> arbitrary::Result<Outcome>,
+) {
+    let mut choices = Unstructured::new(input);
+    let Ok(chosen) = choose(&mut choices) else { return };
+    let outcome = run(&chosen, &mut choices).unwrap_or(Outcome::NoCase);
+    tally.count(chosen.compiler.settings().stencils(), outcome);
+}
+
+fn choose(choices: &mut Unstructured<'_>) -> arbitrary::Result<Chosen> {
     // One byte for both, so that inputs from when there was one kind of stencils mean what they
     // meant.
     let (stencils, kind) = {

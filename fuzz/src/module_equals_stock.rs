@@ -14,10 +14,7 @@ pub static TALLY: StencilsTally = StencilsTally::new();
 ///
 /// If an artifact is not Wasmtime's, or with relocatable stencils not what it is without a cache.
 pub fn check(input: &[u8]) {
-    let mut choices = Unstructured::new(input);
-    let Ok(chosen) = hosts::choose(&mut choices) else { return };
-    let outcome = run(&chosen, &mut choices).unwrap_or(Outcome::NoCase);
-    TALLY.count(chosen.compiler.settings().stencils(), outcome);
+    hosts::execute(input, &TALLY, run);
 }
 
 fn run(chosen: &Chosen, choices: &mut Unstructured<'_>) -> arbitrary::Result<Outcome> {

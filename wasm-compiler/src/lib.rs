@@ -41,5 +41,5 @@ mod link;
 pub use compiler::{Compiler, NoCache};
 pub use error::CompileError;
 pub use report::Report;
-pub use settings::{OptLevel, Options, Settings, SettingsError, Stencils};
+pub use settings::{NotStencils, OptLevel, Options, Settings, SettingsError, Stencils};
 pub use verify::{Difference, VerifySample};

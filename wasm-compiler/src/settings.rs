@@ -8,9 +8,12 @@
 //! read from an empty module that the engine has precompiled, or from any
 //! artifact that a host has made itself.
 
+mod stencils;
+
 use object::{Object as _, ObjectSection as _};
 use serde::Deserialize;
 use std::borrow::Cow;
+pub use stencils::{NotStencils, Stencils};
 use target_lexicon::{Architecture, OperatingSystem, Triple};
 use wasmtime_environ::{FlagValue, Tunables, obj};
 
@@ -54,28 +57,6 @@ pub enum OptLevel {
     Speed,
     /// Make the code fast and small.
     SpeedAndSize,
-}
-
-/// Which constants and numbers of a module its functions' entries know.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Stencils {
-    /// The artifact is stock Wasmtime's to the byte; constants are in the key.
-    #[default]
-    Exact,
-    /// Constants that can be addresses are parameters, so that a function is found
-    /// again when data has moved. The code differs a little from stock Wasmtime's; it is
-    /// the same whatever the cache has. For targets whose code is understood: x86-64.
-    Relocatable,
-}
-
-impl Stencils {
-    /// The name as a person writes it.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Exact => "exact",
-            Self::Relocatable => "relocatable",
-        }
-    }
 }
 
 /// Settings as a person gives them; what is left out is stock Wasmtime's default.

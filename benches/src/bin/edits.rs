@@ -5,7 +5,6 @@
 //! `cargo run --release -p benches --bin edits -- A.wasm B.wasm`
 
 use anyhow::{Context as _, Result};
-use benches::arguments;
 use clap::Parser;
 use generate::edit::Edit;
 use oracle::same::assert_same;
@@ -24,7 +23,7 @@ struct Arguments {
     #[arg(long)]
     unchecked: bool,
     /// Which stencils the cache has
-    #[arg(long, value_name = "exact|relocatable", value_parser = arguments::stencils, default_value = "exact")]
+    #[arg(long, value_name = "exact|relocatable", default_value = "exact")]
     stencils: Stencils,
 }
 

@@ -1,13 +1,15 @@
 //! `config.toml` -> its values, or the line that is wrong.
 
-use crate::args::{self, JOBS_MAX, Level, Sampled};
+use crate::args::{JOBS_MAX, Level, Sampled};
 use crate::exit::Failure;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::env;
+use std::fmt::Display;
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 use wasm_compiler::Stencils;
 use wording::{ByteSize, parse_toml, wrong_line};
 
@@ -30,13 +32,13 @@ pub struct File {
     pub key: Option<PathBuf>,
     pub remote_budget_ms: Option<u64>,
     pub require_remote: Option<bool>,
-    #[serde(default, deserialize_with = "sampled")]
+    #[serde(default, deserialize_with = "word")]
     pub verify_sample: Option<Sampled>,
     pub verify_strict: Option<bool>,
     pub jobs: Option<std::num::NonZeroU16>,
     pub target: Option<String>,
     pub opt_level: Option<FileLevel>,
-    #[serde(default, deserialize_with = "stencils")]
+    #[serde(default, deserialize_with = "word")]
     pub stencils: Option<Stencils>,
     #[serde(default)]
     pub cranelift: BTreeMap<String, Value>,
@@ -137,14 +139,14 @@ fn size<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<ByteSize>, D
     text.parse().map(Some).map_err(serde::de::Error::custom)
 }
 
-fn sampled<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<Sampled>, D::Error> {
+/// A value that is read from a word.
+fn word<'de, D, T>(from: D) -> Result<Option<T>, D::Error>
+where
+    D: serde::Deserializer<'de>,
+    T: FromStr<Err: Display>,
+{
     let text = String::deserialize(from)?;
     text.parse().map(Some).map_err(serde::de::Error::custom)
-}
-
-fn stencils<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<Stencils>, D::Error> {
-    let text = String::deserialize(from)?;
-    args::stencils(&text).map(Some).map_err(serde::de::Error::custom)
 }
 
 #[cfg(test)]
