@@ -48,7 +48,7 @@ pub(crate) struct Backend {
     pub(crate) isa: OwnedTargetIsa,
     pub(crate) frames: FrameTables,
     /// What finds the layout in this target's code, if anything does.
-    pub(crate) finder: Option<Finder>,
+    pub(crate) finder: Option<&'static dyn Finder>,
 }
 
 /// A store that keeps nothing: every lookup is a miss.

@@ -38,9 +38,9 @@ pub(super) fn check(
     let Some(finder) = backend.finder else {
         return Err(unexplained(0, "code of an unknown target"));
     };
-    let sites = relocate::with_code(one, backend, |code| (finder.find)(code))?;
+    let sites = relocate::with_code(one, backend, |code| finder.find(code))?;
     let differences =
-        relocate::with_code(one, backend, |code| (finder.differences)(code, other.buffer.data()))?;
+        relocate::with_code(one, backend, |code| finder.differences(code, other.buffer.data()))?;
     let mut expected = Vec::new();
     for site in &sites {
         let at = site.at;
@@ -75,7 +75,7 @@ pub(super) fn check(
     if let Some(at) = read_sites.next() {
         return Err(unexplained(at, "a read that depends on no placeholder"));
     }
-    relocate::with_code(one, backend, |code| (finder.check)(code, final_code, &expected))
+    relocate::with_code(one, backend, |code| finder.check(code, final_code, &expected))
 }
 
 /// The constant whose placeholder a site reads, and its size in bytes: from the body.

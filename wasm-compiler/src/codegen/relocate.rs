@@ -14,13 +14,16 @@ use stencil::{CacheKey, NumberIndex, entry};
 use wasmtime_environ::PtrSize as _;
 use wasmtime_internal_cranelift::CompiledFunction;
 
+/// Fields, each with what it holds beyond its number.
+pub(super) type Fields = Vec<(StencilField, u32)>;
+
 /// The fields of a piece's code, each with what it holds beyond its parameter;
 /// `None` if an access of the module's runtime structures is not understood.
 pub(super) fn fields(
     function: &CompiledFunction,
     piece: &Piece,
     backend: &Backend,
-) -> Option<Vec<(StencilField, u32)>> {
+) -> Option<Fields> {
     layout_fields(&sites(function, piece, backend)?, piece, backend)
 }
 
@@ -31,7 +34,7 @@ pub(super) fn plugged(
     piece: &Piece,
     reads: &Reads<'_>,
     backend: &Backend,
-) -> Option<(Vec<u8>, Vec<(StencilField, u32)>)> {
+) -> Option<(Vec<u8>, Fields)> {
     let sites = sites(function, piece, backend)?;
     let (placeholders, others): (Vec<Site>, Vec<Site>) =
         sites.into_iter().partition(|site| reads.contain(site));
@@ -43,7 +46,7 @@ pub(super) fn plugged(
         None => Vec::new(),
     };
     let mut code = function.buffer.data().to_vec();
-    let constants = (backend.finder?.plug)(&mut code, &found).ok()?;
+    let constants = backend.finder?.plug(&mut code, &found).ok()?;
     fields.extend(constants.into_iter().map(|field| (field, 0)));
     for (StencilField { offset, number: NumberIndex(number), .. }, addend) in &fields {
         let value = piece.parameters.numbers.get(*number as usize)?.checked_add(*addend)?;
@@ -62,12 +65,12 @@ fn offset_fields(
     reads: &Reads<'_>,
     piece: &Piece,
     backend: &Backend,
-) -> Option<Vec<(StencilField, u32)>> {
+) -> Option<Fields> {
     let uses = reads.uses;
     let count = uses.offsets.iter().map(|used| used.ordinal + 1).max().unwrap_or(0);
     let first = piece.layout.parameter_count() + uses.distinct_constants;
     let differences = with_code(function, backend, |code| {
-        (backend.finder?.differences)(code, other.buffer.data()).ok()
+        backend.finder?.differences(code, other.buffer.data()).ok()
     })?;
     // The placeholders of the other code are others too.
     let is_offset =
@@ -174,7 +177,7 @@ fn sites(function: &CompiledFunction, piece: &Piece, backend: &Backend) -> Optio
     if keeps_registers || piece.layout.is_opaque() {
         return None;
     }
-    with_code(function, backend, |code| (backend.finder?.find)(code).ok())
+    with_code(function, backend, |code| backend.finder?.find(code).ok())
 }
 
 /// Has something done to a function's code.
@@ -201,11 +204,7 @@ pub(super) fn is_entity(site: &Site, backend: &Backend) -> bool {
     site.displacement >= u32::from(backend.isa.pointer_bytes().vmctx_dynamic_data_start())
 }
 
-fn layout_fields(
-    sites: &[Site],
-    piece: &Piece,
-    backend: &Backend,
-) -> Option<Vec<(StencilField, u32)>> {
+fn layout_fields(sites: &[Site], piece: &Piece, backend: &Backend) -> Option<Fields> {
     let own = sites.iter().filter(|site| site.base != Base::VmContext || is_entity(site, backend));
     let fields = own.filter_map(|site| piece.layout.field(site).transpose());
     let fields: Vec<_> = fields.collect::<Result<_, _>>().ok()?;

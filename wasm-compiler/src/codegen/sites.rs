@@ -103,32 +103,34 @@ pub(crate) enum Expected {
     Constant { site: Site, value: u32, bytes: u8 },
 }
 
-/// What is known about an architecture's code.
-#[derive(Clone, Copy)]
-pub(crate) struct Finder {
+/// What finds numbers in an architecture's code, and puts them there.
+pub(crate) trait Finder: Sync {
     /// Finds the sites.
-    pub(crate) find: fn(&Code<'_>) -> Result<Vec<Site>, Unexplained>,
+    fn find(&self, code: &Code<'_>) -> Result<Vec<Site>, Unexplained>;
+
     /// Puts constants in the place of reads; gives the fields that they stand in, in
     /// ascending order of offset. No instruction moves, and what the constants need besides
     /// is behind the code.
-    pub(crate) plug: fn(&mut Vec<u8>, &[Read]) -> Result<Vec<StencilField>, Unexplained>,
+    fn plug(&self, code: &mut Vec<u8>, reads: &[Read]) -> Result<Vec<StencilField>, Unexplained>;
+
     /// Finds the fields in which two codes differ, in ascending order of offset, if they
     /// differ in nothing but displacements and constants of their instructions.
-    pub(crate) differences: fn(&Code<'_>, &[u8]) -> Result<Vec<Difference>, Unexplained>,
+    fn differences(&self, one: &Code<'_>, other: &[u8]) -> Result<Vec<Difference>, Unexplained>;
+
     /// Checks final code against what it was made of.
-    pub(crate) check: fn(&Code<'_>, &[u8], &[Expected]) -> Result<(), Unexplained>,
+    fn check(
+        &self,
+        template: &Code<'_>,
+        final_code: &[u8],
+        expected: &[Expected],
+    ) -> Result<(), Unexplained>;
 }
 
 /// The finder of an architecture; none for those whose code is not understood yet,
 /// on which the layout stays a part of the key.
-pub(crate) fn finder(architecture: Architecture) -> Option<Finder> {
+pub(crate) fn finder(architecture: Architecture) -> Option<&'static dyn Finder> {
     match architecture {
-        Architecture::X86_64 => Some(Finder {
-            find: x86_64::find,
-            plug: x86_64::plug,
-            differences: x86_64::differences,
-            check: x86_64::check,
-        }),
+        Architecture::X86_64 => Some(&x86_64::X86_64),
         _ => None,
     }
 }

@@ -1,5 +1,6 @@
 //! x86-64: code -> sites, in three steps: [`graph`] decodes what can be reached,
-//! [`flow`] follows the pointers until nothing changes, [`find`] collects.
+//! [`flow`] follows the pointers until nothing changes, [`find`] collects. What is made of
+//! sites: [`plug`], [`differences`], [`check`].
 
 mod check;
 mod differences;
@@ -8,12 +9,36 @@ mod graph;
 mod instruction;
 mod plug;
 
-use super::{Code, Site, Unexplained};
-pub(super) use check::check;
-pub(super) use differences::differences;
-pub(super) use plug::plug;
+use super::{Code, Difference, Expected, Finder, Read, Site, Unexplained};
+use stencil::compiled::StencilField;
 
-pub(super) fn find(code: &Code<'_>) -> Result<Vec<Site>, Unexplained> {
+/// The architecture.
+pub(super) struct X86_64;
+
+impl Finder for X86_64 {
+    fn find(&self, code: &Code<'_>) -> Result<Vec<Site>, Unexplained> {
+        find(code)
+    }
+
+    fn plug(&self, code: &mut Vec<u8>, reads: &[Read]) -> Result<Vec<StencilField>, Unexplained> {
+        plug::plug(code, reads)
+    }
+
+    fn differences(&self, one: &Code<'_>, other: &[u8]) -> Result<Vec<Difference>, Unexplained> {
+        differences::differences(one, other)
+    }
+
+    fn check(
+        &self,
+        template: &Code<'_>,
+        final_code: &[u8],
+        expected: &[Expected],
+    ) -> Result<(), Unexplained> {
+        check::check(template, final_code, expected)
+    }
+}
+
+fn find(code: &Code<'_>) -> Result<Vec<Site>, Unexplained> {
     let graph = graph::Graph::decode(code)?;
     let mut sites = flow::follow(&graph, code)?;
     sites.sort_unstable();

@@ -6,7 +6,7 @@
 use super::super::{Code, Expected, Site, Unexplained};
 use iced_x86::{Decoder, DecoderOptions, Instruction, Mnemonic, OpKind};
 
-pub(in super::super) fn check(
+pub(super) fn check(
     template: &Code<'_>,
     final_code: &[u8],
     expected: &[Expected],

@@ -11,10 +11,7 @@ use iced_x86::{Decoder, DecoderOptions, Instruction};
 /// The size of a field, in bytes.
 const FIELD_BYTES: usize = 4;
 
-pub(in super::super) fn differences(
-    one: &Code<'_>,
-    other: &[u8],
-) -> Result<Vec<Difference>, Unexplained> {
+pub(super) fn differences(one: &Code<'_>, other: &[u8]) -> Result<Vec<Difference>, Unexplained> {
     let unexplained = |at, what| Unexplained { at, what };
     if one.bytes.len() != other.len() {
         return Err(unexplained(0, "code whose length depends on a number"));

@@ -33,10 +33,7 @@ const REX_R: u8 = 0x04;
 const REX_B: u8 = 0x01;
 
 /// Puts constants in the place of reads; gives the fields that they stand in.
-pub(in super::super) fn plug(
-    code: &mut Vec<u8>,
-    reads: &[Read],
-) -> Result<Vec<StencilField>, Unexplained> {
+pub(super) fn plug(code: &mut Vec<u8>, reads: &[Read]) -> Result<Vec<StencilField>, Unexplained> {
     let mut fields = Vec::new();
     let mut pooled = Vec::new();
     let mut factory = InstructionInfoFactory::new();
