@@ -6,6 +6,7 @@
 use super::Compiler;
 use crate::codegen::sites::{Code, Difference, Expected, Finder, Read, Site, Unexplained};
 use crate::report::Report;
+use crate::settings::{Settings, Stencils};
 use crate::verify::VerifySample;
 use oracle::same::{assert_same, stock};
 use oracle::store::MemoryStore;
@@ -92,10 +93,16 @@ struct Host {
 
 impl Host {
     fn new(understands: bool) -> Self {
+        Self::with(understands, Stencils::Exact)
+    }
+
+    fn with(understands: bool, stencils: Stencils) -> Self {
         let mut config = Config::new();
         config.target("x86_64-unknown-linux-gnu").expect("it is in this build");
         let engine = Engine::new(&config).expect("the configuration is sound");
-        let mut compiler = Compiler::for_engine(&engine).expect("artifacts show all settings");
+        let settings = Settings::from_engine(&engine).expect("it compiles");
+        let settings = settings.with_stencils(stencils);
+        let mut compiler = Compiler::new(settings).expect("Wasmtime has taken the settings");
         assert!(compiler.backend.finder.is_some(), "no code of this target is understood");
         if !understands {
             compiler.backend.finder = Some(&Refuse);
@@ -208,5 +215,30 @@ fn a_marker_without_code_is_a_miss() {
         let report = host.check(&module(READS_A), &store);
         assert_eq!((report.misses, report.published.stored), (1, 1));
         assert_eq!(store.store.entries().get(&lost), removed.as_ref());
+    }
+}
+
+/// Code that is made with placeholders and not understood is made again without, and
+/// that is Wasmtime's.
+#[test]
+fn constants_that_are_not_understood_have_code_of_their_own() {
+    let (host, store) = (Host::with(false, Stencils::Relocatable), Batches::default());
+    let text = |constant: u32, offset: u32| {
+        module(&format!(
+            "(memory 1) (func (result i32)
+               (i32.add (i32.const {constant})
+                 (i32.load offset={offset} (global.get $a))))"
+        ))
+    };
+    let cold = host.check(&text(70_000, 80_000), &store);
+    assert_eq!((cold.misses, store.marker_count()), (2, 1));
+    let entries = store.entry_count();
+    for (constant, offset) in [(70_001, 80_000), (70_000, 80_001)] {
+        let report = host.check(&text(constant, offset), &store);
+        assert_eq!((report.misses, report.hits.total()), (1, 1));
+    }
+    assert_eq!((store.marker_count(), store.entry_count()), (1, entries + 2));
+    for (constant, offset) in [(70_000, 80_000), (70_001, 80_000), (70_000, 80_001)] {
+        assert_eq!(host.check(&text(constant, offset), &store).misses, 0);
     }
 }

@@ -53,10 +53,15 @@ mod tests {
     /// Where the `VMContext` of these tests points to the array of type ids.
     const TYPE_IDS_AT: u32 = 0x28;
 
-    fn find_with(text: &str, landings: &[Landing]) -> Result<Vec<Site>, Unexplained> {
+    /// Code from its hexadecimal digits.
+    pub(super) fn bytes(text: &str) -> Vec<u8> {
         let digits: String = text.split_whitespace().collect();
         let byte = |at: usize| u8::from_str_radix(&digits[at..at + 2], 16).expect("it is hex");
-        let bytes: Vec<u8> = (0..digits.len()).step_by(2).map(byte).collect();
+        (0..digits.len()).step_by(2).map(byte).collect()
+    }
+
+    fn find_with(text: &str, landings: &[Landing]) -> Result<Vec<Site>, Unexplained> {
+        let bytes = bytes(text);
         super::find(&Code { bytes: &bytes, relocated: &[], landings, type_ids_at: TYPE_IDS_AT })
     }
 

@@ -170,3 +170,95 @@ fn operands(instruction: &Instruction, kind: OpKind) -> Vec<iced_x86::Register> 
     let of_kind = (0..instruction.op_count()).filter(|at| instruction.op_kind(*at) == kind);
     of_kind.map(|at| instruction.op_register(at)).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::{Base, Code, Expected, Site};
+    use super::super::find;
+    use super::super::tests::bytes;
+    use super::check as check_code;
+
+    /// Accesses at 0x20100 and above are reads of the constant 0x12345, of so many bytes;
+    /// others have to be 0x10 bytes further.
+    fn expected(code: &Code<'_>, width: u8) -> Vec<Expected> {
+        let expected = |site: Site| {
+            assert_eq!(site.base, Base::VmContext);
+            match site.displacement {
+                0x20100.. => Expected::Constant { site, value: 0x12345, bytes: width },
+                number => Expected::Displacement { site, number: number + 0x10 },
+            }
+        };
+        find(code).expect("it is understood").into_iter().map(expected).collect()
+    }
+
+    /// What is wrong, if anything is.
+    fn wrong(width: u8, template: &str, final_code: &str) -> Option<&'static str> {
+        let template = bytes(template);
+        let template = Code { bytes: &template, relocated: &[], landings: &[], type_ids_at: 0x28 };
+        let expected = expected(&template, width);
+        check_code(&template, &bytes(final_code), &expected).err().map(|error| error.what)
+    }
+
+    /// Right, and wrong in each of the other ways.
+    #[track_caller]
+    fn check(width: u8, template: &str, right: &str, others: &[(&str, &str)]) {
+        assert_eq!(wrong(width, template, right), None);
+        for (other, what) in others {
+            assert_eq!(wrong(width, template, other), Some(*what), "{other}");
+        }
+    }
+
+    const CONSTANT: &str = "an instruction with another constant";
+
+    #[test]
+    fn an_immediate_operand_is_the_constant() {
+        // mov ecx, [rdi+0x20100]; ret
+        check(
+            4,
+            "8b8f00010200 c3",
+            "c7c145230100 c3",
+            &[
+                ("c7c146230100 c3", CONSTANT), // another constant
+                ("c7c245230100 c3", CONSTANT), // into edx
+                ("81c145230100 c3", CONSTANT), // add
+                ("8b8f00010200 c3", CONSTANT), // the read itself
+                ("c7c145230100 90", "a byte that should be the same"), // no ret
+                ("c7c145230100", "a byte that should be the same"), // none at all
+                ("b94523010040 c3", "a gap that is not empty"), // a shorter move
+                ("ffffffffffff c3", "bytes that are no instruction"),
+            ],
+        );
+        // test [rdi+..], edx; imul r9d, [rdi+..]; movsxd rax, [rdi+..]; ret
+        let template = "859700010200 440faf8f00010200 48638700010200 c3";
+        let right = "f7c245230100 4569c94523010090 48c7c045230100 c3";
+        let of_another = right.replace("4569c9", "4569c8");
+        check(4, template, right, &[(&of_another, CONSTANT)]);
+    }
+
+    #[test]
+    fn an_operand_behind_the_code_is_the_constant() {
+        // cmp [rdi+0x20100], rax; ret
+        check(
+            8,
+            "48398700010200 c3",
+            "48390501000000 c3 4523010000000000",
+            &[
+                ("48390501000000 c3 4623010000000000", CONSTANT), // another constant
+                ("48390501000000 c3 4523010001000000", CONSTANT), // in its upper half
+                ("48390502000000 c3 cc4523010000000000", CONSTANT), // not aligned
+                ("48390501000000 c3 45230100", CONSTANT),         // not all of it
+                ("483905f9ffffff c3 4523010000000000", CONSTANT), // in the code
+                ("48390d01000000 c3 4523010000000000", CONSTANT), // with rcx
+            ],
+        );
+    }
+
+    #[test]
+    fn a_displacement_is_the_entitys() {
+        // mov eax, [rdi+0x50]; mov eax, [rdi+0x150]; ret
+        let template = "8b4750 8b8750010000 c3";
+        let other = "another displacement";
+        let others = [("8b4750 8b8760010000 c3", other), ("8b4760 8b8750010000 c3", other)];
+        check(4, template, "8b4760 8b8760010000 c3", &others);
+    }
+}

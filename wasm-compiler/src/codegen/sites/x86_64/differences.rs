@@ -73,3 +73,48 @@ fn fields_of(code: &[u8], at: usize) -> Option<(usize, Vec<usize>)> {
     }
     (!instruction.is_invalid()).then_some((instruction.len(), fields))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::{Code, Difference};
+    use super::super::tests::bytes;
+    use super::differences;
+
+    fn between(one: &str, other: &str) -> Result<Vec<Difference>, &'static str> {
+        let one = bytes(one);
+        let one = Code { bytes: &one, relocated: &[], landings: &[], type_ids_at: 0x28 };
+        differences(&one, &bytes(other)).map_err(|error| error.what)
+    }
+
+    #[test]
+    fn displacements_and_immediate_operands_of_four_bytes_are_found() {
+        // mov eax, [rsi+rdx+..]; add rax, ..; mov dword [rsi+..], ..; ret
+        let one = "8b841601000010 480502000010 c78603000010 04000010 c3";
+        let other = "8b841601000020 480502000020 c78603000020 04000020 c3";
+        let found = between(one, other).expect("they differ in numbers");
+        let found: Vec<_> = found.iter().map(|field| (field.at, field.one, field.other)).collect();
+        let number = |at: u32, low: u32| (at, 0x1000_0000 | low, 0x2000_0000 | low);
+        assert_eq!(found, [number(3, 1), number(9, 2), number(15, 3), number(19, 4)]);
+        assert_eq!(between(one, one), Ok(Vec::new()));
+    }
+
+    #[test]
+    fn any_other_difference_is_refused() {
+        let instruction = Err("an instruction that depends on a number");
+        // mov eax, [rsi+..]; ret: into ecx, with another base, another operator
+        let one = "8b8601000010 c3";
+        for other in ["8b8e01000010 c3", "8b8701000010 c3", "038601000010 c3"] {
+            assert_eq!(between(one, other), instruction, "{other}");
+        }
+        // mov al, ..: one byte
+        assert_eq!(between("b001 c3", "b002 c3"), instruction);
+        // jmp: a distance
+        assert_eq!(between("e900000000 c3", "e901000000 c3"), instruction);
+        // mov eax, [rip+..]; ret; and what it reads
+        let constant = "8b0501000000 c3 11000000";
+        assert_eq!(between(constant, "8b0502000000 c3 11000000"), instruction);
+        let data = Err("data that depends on a number");
+        assert_eq!(between(constant, "8b0501000000 c3 12000000"), data);
+        assert_eq!(between(one, "90 c3"), Err("code whose length depends on a number"));
+    }
+}

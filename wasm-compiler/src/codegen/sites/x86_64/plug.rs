@@ -251,14 +251,9 @@ impl Form {
 mod tests {
     use super::super::super::{Base, Code as Function, Read, Site};
     use super::super::find;
+    use super::super::tests::bytes;
     use super::plug;
     use stencil::NumberIndex;
-
-    fn bytes(text: &str) -> Vec<u8> {
-        let digits: String = text.split_whitespace().collect();
-        let byte = |at: usize| u8::from_str_radix(&digits[at..at + 2], 16).expect("it is hex");
-        (0..digits.len()).step_by(2).map(byte).collect()
-    }
 
     /// All accesses of the `VMContext` are reads, of the constant whose number is the
     /// second byte of the displacement.
