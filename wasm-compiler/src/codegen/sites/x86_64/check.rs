@@ -223,7 +223,7 @@ mod tests {
                 ("81c145230100 c3", CONSTANT), // add
                 ("8b8f00010200 c3", CONSTANT), // the read itself
                 ("c7c145230100 90", "a byte that should be the same"), // no ret
-                ("c7c145230100", "a byte that should be the same"), // none at all
+                ("c7c145230100", "missing code"), // none at all
                 ("b94523010040 c3", "a gap that is not empty"), // a shorter move
                 ("ffffffffffff c3", "bytes that are no instruction"),
             ],
