@@ -7,7 +7,7 @@ use oracle::same::{assert_same, stock};
 use oracle::store::MemoryStore;
 use std::sync::LazyLock;
 use stencil::{CacheKey, CompiledStencil, EntryBytes, entry};
-use wasm_compiler::{Compiler, Report};
+use wasm_compiler::{Compiler, NoCache, Report, Settings, Stencils};
 use wasmtime::{Config, Engine};
 
 /// An engine, and the compiler for it.
@@ -26,9 +26,28 @@ impl Setup {
         Self { engine, compiler }
     }
 
-    /// Compiles on a store, and holds the artifact against Wasmtime's.
+    /// The same with relocatable stencils.
+    pub fn into_relocatable(self) -> Self {
+        let settings = Settings::from_engine(&self.engine).expect("it compiles");
+        let settings = settings.with_stencils(Stencils::Relocatable);
+        let compiler = Compiler::new(settings).expect("Wasmtime has taken the settings");
+        Self { compiler, ..self }
+    }
+
+    pub fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// Compiles on a store, and holds the artifact against Wasmtime's; with relocatable
+    /// stencils against the one that is compiled without a cache.
     pub fn compile(&self, what: &str, wasm: &[u8], store: &MemoryStore) -> Compiled {
-        let expected = stock(&self.engine, wasm).expect("Wasmtime takes it");
+        let stock = stock(&self.engine, wasm).expect("Wasmtime takes it");
+        let expected = match self.compiler.settings().stencils() {
+            Stencils::Exact => stock,
+            Stencils::Relocatable => {
+                self.compiler.compile(wasm, &NoCache).expect("it compiles without a cache").0
+            }
+        };
         let recorder = Recorder::new(store);
         let (artifact, report) = self.compiler.compile(wasm, &recorder).expect("it compiles");
         assert_same(what, wasm, &expected, &artifact);
@@ -149,11 +168,17 @@ pub fn check_keeps(
 }
 
 /// [`check_keeps`] for something that `finalize` or `link` puts in: the artifacts
-/// are different.
+/// are different. Returns both.
 #[track_caller]
-pub fn check_parameter(setup: &Setup, first: &impl Input, second: &impl Input, added: u64) {
+pub fn check_parameter(
+    setup: &Setup,
+    first: &impl Input,
+    second: &impl Input,
+    added: u64,
+) -> [Vec<u8>; 2] {
     let [first, second] = check_keeps(setup, first, second, added);
-    assert_ne!(first, second, "this is no parameter: nothing in the artifact has changed");
+    assert!(first != second, "this is no parameter: nothing in the artifact has changed");
+    [first, second]
 }
 
 /// `FRONT` in a module's text stands where there can be more memories, which move

@@ -1,0 +1,297 @@
+//! Constants of relocatable stencils: which of them are parameters, and what of them is
+//! in the key.
+
+use crate::check::{X86_64, check_changes, check_kept_by_layout, check_parameter};
+use crate::relocatable::{RELOCATABLE, check_in_key, check_number, check_runs};
+use oracle::store::MemoryStore;
+
+/// Uses of a constant `K`: those that have a form with an immediate operand, and others.
+const USES: [&[&str]; 2] = [
+    &[
+        "(i32.add (local.get 0) K)",
+        "(i32.sub K (local.get 0))",
+        "(i32.eq (local.get 0) K)",
+        "(i32.lt_u K (local.get 0))",
+        "(select K (local.get 0) (local.get 0))",
+        "(i32.load K)",
+        "(i32.add (i32.load K) (i32.load8_u K))",
+        "(i32.store (i32.const 8) K) (i32.load (i32.const 8))",
+        "(i32.trunc_f64_s (f64.convert_i32_s K))",
+        "(i32x4.extract_lane 1 (i32x4.splat K))",
+    ],
+    &[
+        "(i32.wrap_i64 (i64.add (i64.extend_i32_u (local.get 0)) K))",
+        "(i64.eq (i64.extend_i32_u (local.get 0)) K)",
+        "(i64.lt_u K (i64.extend_i32_u (local.get 0)))",
+        "(i32.wrap_i64 (select K (i64.const 5) (local.get 0)))",
+        "(i64.store (i32.const 8) K) (i32.load (i32.const 12))",
+        "(i32.trunc_sat_f64_s (f64.convert_i64_s K))",
+    ],
+];
+
+const TYPES: [&str; 2] = ["i32", "i64"];
+
+/// A module with a function of this body, and more.
+fn module_with(more: &str, body: &str) -> String {
+    format!(
+        r#"(module {more} (memory $m (export "m") 3)
+        (func (export "run") (param i32) (result i32) {body}))"#
+    )
+}
+
+fn module(body: &str) -> String {
+    module_with("", body)
+}
+
+fn using(uses: &str, ty: &str, value: i64) -> String {
+    module(&uses.replace('K', &format!("({ty}.const {value})")))
+}
+
+fn adding(ty: &str, value: i64) -> String {
+    using(USES[usize::from(ty == "i64")][0], ty, value)
+}
+
+#[test]
+fn value_of_a_constant() {
+    for (ty, uses) in TYPES.into_iter().zip(USES) {
+        for uses in uses {
+            check_number(&RELOCATABLE, &using(uses, ty, 1024), &using(uses, ty, 2_147_483_647));
+            check_number(&RELOCATABLE, &using(uses, ty, 70_000), &using(uses, ty, 80_004));
+        }
+    }
+    // With exact stencils it is in the key.
+    check_changes(&X86_64, &adding("i32", 70_000), &adding("i32", 80_004), 0);
+}
+
+#[test]
+fn class_of_a_constant() {
+    for ty in TYPES {
+        let check = |one, other| check_in_key(&RELOCATABLE, &adding(ty, one), &adding(ty, other));
+        check(1023, 1024);
+        check(1022, 1023);
+        check(0, 1024);
+        check(-70_000, 70_000);
+        check(-70_000, -80_000);
+        check_number(&RELOCATABLE, &adding(ty, 1024), &adding(ty, 1025));
+    }
+    let (last, above) = (i64::from(i32::MAX), i64::from(i32::MAX) + 1);
+    check_in_key(&RELOCATABLE, &adding("i32", last), &adding("i32", i64::from(i32::MIN)));
+    check_in_key(&RELOCATABLE, &adding("i64", last), &adding("i64", above));
+    check_in_key(&RELOCATABLE, &adding("i64", above), &adding("i64", above + 1));
+}
+
+/// The first is a parameter and the second is not, or the other way round: the numbers
+/// are the ordinals that the parameters could have.
+#[test]
+fn which_constants_are_parameters() {
+    let module = |one: i64, other: i64| {
+        module(&format!("(select (i32.const {one}) (i32.const {other}) (local.get 0))"))
+    };
+    for small in [0, 1, 2] {
+        check_in_key(&RELOCATABLE, &module(small, 70_000), &module(70_000, small));
+        check_in_key(&RELOCATABLE, &module(small, 70_000), &module(70_000, 80_000));
+        check_number(&RELOCATABLE, &module(small, 70_000), &module(small, 80_000));
+    }
+}
+
+#[test]
+fn which_constants_are_equal() {
+    let [a, b, c] = [70_000, 80_000, 90_000];
+    let two = |one: i64, other: i64| {
+        module(&format!("(select (i32.const {one}) (i32.const {other}) (local.get 0))"))
+    };
+    check_in_key(&RELOCATABLE, &two(a, b), &two(a, a));
+    check_number(&RELOCATABLE, &two(a, b), &two(b, a));
+    check_number(&RELOCATABLE, &two(a, b), &two(a, c));
+    check_number(&RELOCATABLE, &two(a, a), &two(b, b));
+    let three = |first: i64, second: i64, third: i64| {
+        let load = |value| format!("(i32.load (i32.const {value}))");
+        let [first, second, third] = [first, second, third].map(load);
+        module(&format!("(i32.sub (select {first} {second} (local.get 0)) {third})"))
+    };
+    check_in_key(&RELOCATABLE, &three(a, b, a), &three(a, b, b));
+    check_in_key(&RELOCATABLE, &three(a, a, b), &three(a, b, b));
+    check_number(&RELOCATABLE, &three(a, b, a), &three(c, a, c));
+    // Those of different types are different ones.
+    let mixed = |one: i64, other: i64| {
+        module(&format!("(i32.sub (i32.const {one}) (i32.wrap_i64 (i64.const {other})))"))
+    };
+    check_number(&RELOCATABLE, &mixed(a, a), &mixed(a, b));
+}
+
+/// Both widths stand behind one function's code, each constant once.
+#[test]
+fn constants_behind_the_code() {
+    let module = |first: i64, second: i64, wide: i64| {
+        let float = |ty: &str, value| format!("(f64.convert_{ty}_s ({ty}.const {value}))");
+        let [one, other, wide] = [float("i32", first), float("i32", second), float("i64", wide)];
+        let sums = format!("(f64.sub (f64.mul {one} {wide}) (f64.mul {other} {one}))");
+        module(&format!("(i32.trunc_sat_f64_s (f64.sqrt {sums}))"))
+    };
+    check_number(&RELOCATABLE, &module(90_001, 80_002, 95_003), &module(2000, 3001, 7000));
+    check_number(&RELOCATABLE, &module(90_001, 80_002, 80_002), &module(3001, 2000, 3001));
+}
+
+/// What an operator is computed with that no address is computed with.
+#[test]
+fn operand_of_an_operator_that_computes() {
+    const OPERATORS: &[&str] = &[
+        "mul", "div_s", "div_u", "rem_s", "rem_u", "and", "or", "xor", "shl", "shr_s", "shr_u",
+        "rotl", "rotr",
+    ];
+    for operator in OPERATORS {
+        let narrow = format!("(i32.{operator} (local.get 0) K)");
+        let wide = format!("(i32.wrap_i64 (i64.{operator} (i64.extend_i32_u (local.get 0)) K))");
+        for (ty, uses) in TYPES.into_iter().zip([narrow, wide]) {
+            check_in_key(&RELOCATABLE, &using(&uses, ty, 70_000), &using(&uses, ty, 70_001));
+        }
+    }
+    for operator in ["add", "sub", "eq", "ne", "lt_s", "ge_u"] {
+        let uses = format!("(i32.{operator} (local.get 0) K)");
+        check_number(&RELOCATABLE, &using(&uses, "i32", 70_000), &using(&uses, "i32", 70_001));
+    }
+}
+
+/// The first function's constant is in the key if its body has what is given.
+#[track_caller]
+fn check_keeps_constants(more: &str, with: &str, without: &str) {
+    let module = |body: &str, value: u32| {
+        module_with(more, &format!("{body} (i32.add (local.get 0) (i32.const {value}))"))
+    };
+    check_in_key(&RELOCATABLE, &module(with, 70_000), &module(with, 80_000));
+    check_number(&RELOCATABLE, &module(without, 70_000), &module(without, 80_000));
+}
+
+#[test]
+fn constants_beside_branch_hints() {
+    let branch =
+        |hint: &str| format!("local.get 0 {hint} if (i32.store (i32.const 0) (i32.const 1)) end");
+    let hinted = branch(r#"(@metadata.code.branch_hint "\00")"#);
+    check_keeps_constants("", &hinted, &branch(""));
+}
+
+#[test]
+fn constants_beside_a_reference_to_a_function() {
+    let declared = "(elem declare func 0)";
+    check_keeps_constants(declared, "(drop (ref.func 0))", "(drop (ref.null func))");
+}
+
+#[test]
+fn constants_beside_a_concrete_reference_type() {
+    let null = "(drop (ref.is_null (ref.null $t)))";
+    let block = "(drop (block (result (ref null $t)) (ref.null $t)))";
+    for with in [null, block] {
+        let without = with.replace("(ref null $t)", "funcref").replace("$t", "func");
+        check_keeps_constants("(type $t (func))", with, &without);
+    }
+}
+
+#[test]
+fn constants_in_a_module_with_types_of_references() {
+    let plain = "(type $t (func (param f32)))";
+    for other in [
+        "(type $s (struct))",
+        "(type $a (array i32))",
+        "(type $t (func)) (type (func (param (ref null $t))))",
+        "(type $t (func)) (table 1 (ref null $t))",
+        "(type $t (func)) (global (ref null $t) (ref.null $t))",
+    ] {
+        let module = |more: &str, value: u32| {
+            module_with(more, &format!("(i32.add (local.get 0) (i32.const {value}))"))
+        };
+        check_in_key(&RELOCATABLE, &module(other, 70_000), &module(other, 80_000));
+        check_number(&RELOCATABLE, &module(plain, 70_000), &module(plain, 80_000));
+    }
+}
+
+#[test]
+fn constants_in_a_component() {
+    let component = |value: u32| {
+        let module = adding("i32", i64::from(value)).replacen("(module", "(core module", 1);
+        format!("(component {module})")
+    };
+    check_parameter(&RELOCATABLE, &component(70_000), &component(80_000), 0);
+    check_changes(&RELOCATABLE, &component(1023), &component(1024), 0);
+}
+
+/// Where code is generated placeholders lie in front of segments.
+#[test]
+fn constants_in_front_of_a_data_segment() {
+    let module = |front: &str, value: u32| {
+        let more = format!(r#"{front} (data $d "data")"#);
+        let body = "(memory.init $m $d (i32.const 2) (i32.const 1) (i32.const 2))
+            (i32.sub (i32.load $m (i32.const 0)) (i32.load $m (i32.const VALUE)))";
+        module_with(&more, &body.replace("VALUE", &value.to_string()))
+    };
+    let far = "(memory 1 1 shared)".repeat(20);
+    let farther = format!("{far} (global (mut i32) (i32.const 1))");
+    check_number(&RELOCATABLE, &module(&far, 70_000), &module(&far, 80_000));
+    check_number(&RELOCATABLE, &module(&far, 70_000), &module(&farther, 80_000));
+    // Their displacement takes one byte, and none with placeholders.
+    let near = [70_000, 80_000].map(|value| module("", value));
+    check_kept_by_layout(&RELOCATABLE, &near[0], &near[1]);
+    let store = MemoryStore::default();
+    for text in near {
+        let wasm = wat::parse_str(text).expect("it is a module");
+        check_runs(&RELOCATABLE, &wasm, &RELOCATABLE.compile("near", &wasm, &store).artifact);
+    }
+}
+
+#[test]
+fn constants_in_front_of_a_tag() {
+    let module = |front: &str, value: u32| {
+        let more = format!("{front} (tag $e (param i32))");
+        let body = "(block $caught (result i32)
+              (try_table (catch $e $caught) (throw $e (i32.add (local.get 0) (i32.const VALUE))))
+              (unreachable))";
+        module_with(&more, &body.replace("VALUE", &value.to_string()))
+    };
+    let global = "(global (mut i32) (i32.const 1))";
+    check_number(&RELOCATABLE, &module("", 70_000), &module("", 80_000));
+    check_number(&RELOCATABLE, &module("", 70_000), &module(global, 80_000));
+    check_in_key(&RELOCATABLE, &module("", 1023), &module("", 1024));
+}
+
+/// A module that calls through a table.
+fn calling(limits: &str, body: &str) -> String {
+    format!(
+        r#"(module (type $f (func (result i32))) (table $t {limits} funcref)
+        (elem (i32.const 0) $one $two)
+        (func (export "run") (param i32) (result i32)
+          {body} (call_indirect $t (type $f) (local.get 0)))
+        (func $one (result i32) (i32.const 1)) (func $two (result i32) (i32.const 2)))"#
+    )
+}
+
+#[test]
+fn size_of_a_fixed_table() {
+    check_number(&RELOCATABLE, &calling("5 5", ""), &calling("8 8", ""));
+    check_changes(&X86_64, &calling("5 5", ""), &calling("8 8", ""), 0);
+    let refers = "(drop (ref.func 0))";
+    check_in_key(&RELOCATABLE, &calling("5 5", refers), &calling("8 8", refers));
+}
+
+/// Code for one that can is made without placeholders.
+#[test]
+fn whether_a_table_can_grow() {
+    check_number(&RELOCATABLE, &calling("5 5", ""), &calling("5 8", ""));
+    check_number(&RELOCATABLE, &calling("5 5", ""), &calling("2", ""));
+    check_changes(&X86_64, &calling("5 5", ""), &calling("5 8", ""), 0);
+}
+
+/// Not even what has no constants, nor trampolines.
+#[test]
+fn exact_or_relocatable_stencils() {
+    let none = module("(local.get 0)");
+    for text in [adding("i32", 1), adding("i32", 70_000), none] {
+        let wasm = wat::parse_str(text).expect("it is a module");
+        let store = MemoryStore::default();
+        let exact = X86_64.compile("exact", &wasm, &store);
+        let relocatable = RELOCATABLE.compile("relocatable", &wasm, &store);
+        assert_eq!(relocatable.report.hits.total(), 0, "an exact entry was found");
+        assert!(relocatable.keys.iter().all(|key| !exact.keys.contains(key)), "a key is shared");
+        for setup in [&X86_64, &RELOCATABLE] {
+            assert_eq!(setup.compile("again", &wasm, &store).report.misses, 0);
+        }
+    }
+}

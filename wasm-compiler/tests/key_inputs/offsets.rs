@@ -1,0 +1,203 @@
+//! Offsets of accesses, with relocatable stencils: a part of the address if that is
+//! constant, else a parameter as long as no bounds check depends on it.
+
+use crate::check::{Setup, X86_64, check_changes, check_keeps};
+use crate::relocatable::{RELOCATABLE, check_in_key, check_number, relocatable};
+
+/// From here on offsets are parameters.
+const MIN: u64 = 1 << 16;
+
+/// And up to here.
+const MAX: u64 = (1 << 25) - 32;
+
+/// Has room for all of them.
+const LARGE: &str = "600";
+
+fn module(memory: &str, body: &str) -> String {
+    format!(
+        r#"(module (memory $m (export "m") {memory})
+        (func (export "run") (param i32) (result i32) {body}))"#
+    )
+}
+
+/// Adds an offset to the parameter.
+fn offset(memory: &str, offset: u64) -> String {
+    module(memory, &format!("(i32.load offset={offset} (local.get 0))"))
+}
+
+/// Adds an offset to a constant address.
+fn constant(address: i64, offset: u64) -> String {
+    module("3", &format!("(i32.load offset={offset} (i32.const {address}))"))
+}
+
+#[test]
+fn offset_of_an_access() {
+    let module = |of: u64| offset(LARGE, of);
+    for (one, other) in [(MIN, MIN + 4), (MIN, MAX), (70_000, 80_000), (1 << 20, 1 << 24)] {
+        check_number(&RELOCATABLE, &module(one), &module(other));
+    }
+    for (one, other) in [(0, 4), (MIN - 1, MIN), (MIN - 2, MIN - 1), (MAX, MAX + 1)] {
+        check_in_key(&RELOCATABLE, &module(one), &module(other));
+    }
+    check_in_key(&RELOCATABLE, &module(MAX + 1), &module(MAX + 2));
+    check_changes(&X86_64, &module(70_000), &module(80_000), 0);
+}
+
+#[test]
+fn which_offsets_are_equal() {
+    let [a, b, c] = [70_000, 80_000, 90_000];
+    let three = |first: u64, second: u64, third: u64| {
+        let load = |offset| format!("(i32.load offset={offset} (local.get 0))");
+        let [first, second, third] = [first, second, third].map(load);
+        module("3", &format!("(i32.sub (i32.rotl {first} {second}) {third})"))
+    };
+    check_in_key(&RELOCATABLE, &three(a, b, c), &three(a, b, a));
+    check_in_key(&RELOCATABLE, &three(a, b, a), &three(a, b, b));
+    check_number(&RELOCATABLE, &three(a, b, c), &three(c, a, b));
+    check_number(&RELOCATABLE, &three(a, b, a), &three(c, a, c));
+    // An offset is no constant, though both are numbers of one function.
+    let mixed = |offset: u64, constant: u64| {
+        let load = format!("(i32.load offset={offset} (local.get 0))");
+        module("3", &format!("(i32.sub {load} (i32.load (i32.const {constant})))"))
+    };
+    check_number(&RELOCATABLE, &mixed(a, b), &mixed(b, a));
+    check_number(&RELOCATABLE, &mixed(a, b), &mixed(c, c));
+}
+
+#[test]
+fn offset_of_a_store() {
+    let module = |offset: u64, constant: u64| {
+        let store = format!("(i32.store16 offset={offset} (local.get 0) (i32.const {constant}))");
+        module("3", &format!("{store} (i32.load offset={offset} (local.get 0))"))
+    };
+    check_number(&RELOCATABLE, &module(70_000, 80_000), &module(80_000, 70_000));
+}
+
+/// Those of vectors are in the key.
+#[test]
+fn offset_of_an_access_that_is_not_of_the_first_version() {
+    let module = |address: &str, offset: u64| {
+        let load = format!("(v128.load offset={offset} {address})");
+        module("3", &format!("(i32x4.extract_lane 1 {load})"))
+    };
+    for address in ["(local.get 0)", "(i32.const 0)", "(i32.const 70000)"] {
+        check_in_key(&RELOCATABLE, &module(address, 70_000), &module(address, 80_000));
+    }
+    let [one, other] = ["(i32.const 70000)", "(i32.const 80000)"];
+    check_number(&RELOCATABLE, &module(one, 70_000), &module(other, 70_000));
+}
+
+#[test]
+fn offset_from_a_constant_address() {
+    for address in [0, 1, 1020] {
+        check_number(&RELOCATABLE, &constant(address, 70_000), &constant(address, 80_000));
+        check_number(&RELOCATABLE, &constant(address, 70_000), &constant(1000, 2000));
+    }
+    check_number(&RELOCATABLE, &constant(70_000, 2048), &constant(80_000, 4096));
+    // Small ones of an address that can be one by itself are those of a structure's fields.
+    check_number(&RELOCATABLE, &constant(70_000, 8), &constant(80_000, 8));
+    check_in_key(&RELOCATABLE, &constant(70_000, 8), &constant(70_000, 16));
+    // Together they are none.
+    check_in_key(&RELOCATABLE, &constant(8, 8), &constant(8, 16));
+    check_in_key(&RELOCATABLE, &constant(1020, 3), &constant(1020, 4));
+}
+
+/// A sum above 2^31 - 1 is none of an address that is a parameter. Below zero no address
+/// is one.
+#[test]
+fn offset_that_goes_too_far() {
+    let last = i64::from(i32::MAX);
+    let fits = last - 70_000;
+    check_number(&RELOCATABLE, &constant(fits, 70_000), &constant(fits - 1, 70_000));
+    check_in_key(&RELOCATABLE, &constant(fits, 70_000), &constant(fits + 1, 70_000));
+    check_number(&RELOCATABLE, &constant(last, 70_000), &constant(last, 80_000));
+    check_in_key(&RELOCATABLE, &constant(last, 2000), &constant(last, 3000));
+    check_in_key(&RELOCATABLE, &constant(-16, 2000), &constant(-16, 3000));
+    check_number(&RELOCATABLE, &constant(-16, 70_000), &constant(-16, 80_000));
+}
+
+/// The whole address is what is equal to another constant.
+#[test]
+fn equality_of_an_address_with_its_offset() {
+    let module = |address: u64, offset: u64, other: u64| {
+        let load = format!("(i32.load offset={offset} (i32.const {address}))");
+        module("3", &format!("(i32.add {load} (i32.sub (local.get 0) (i32.const {other})))"))
+    };
+    check_in_key(&RELOCATABLE, &module(70_000, 2048, 72_048), &module(70_000, 2048, 70_000));
+    check_number(&RELOCATABLE, &module(70_000, 2048, 72_048), &module(80_000, 4000, 84_000));
+    check_keeps(&RELOCATABLE, &module(70_000, 2048, 72_048), &module(70_001, 2047, 72_048), 0);
+}
+
+/// Of two constants the access takes the lower one for its address, and none that
+/// something else has taken.
+#[test]
+fn which_operand_is_the_address() {
+    let storing = |offset: u64, value: u64| {
+        let address = offset + 8;
+        let store = format!("(i32.store offset={offset} (i32.const 8) (i32.const {value}))");
+        module("3", &format!("{store} (i32.load (i32.const {address}))"))
+    };
+    check_number(&RELOCATABLE, &storing(70_000, 90_000), &storing(80_000, 70_000));
+    let beyond = |between: &str, offset: u64| {
+        module("3", &format!("i32.const 2000 {between} i32.load offset={offset}"))
+    };
+    for between in [
+        "(block (nop))",
+        "(drop (i32.const 3000))",
+        "local.get 0 i32.add",
+        "(i32.const 4) i32.sub",
+        "(loop (param i32) (result i32))",
+        "(if (local.get 0) (then nop))",
+        "(call_indirect $t (param i32) (result i32) (local.get 0))",
+    ] {
+        let module =
+            |offset| beyond(between, offset).replacen("(module", "(module (table $t 1 funcref)", 1);
+        check_number(&RELOCATABLE, &module(70_000), &module(80_000));
+    }
+}
+
+/// All offsets are in the key, and with them what the bounds check takes from them.
+#[track_caller]
+fn check_bounded(setup: &Setup, memory: &str) {
+    check_in_key(setup, &offset(memory, 70_000), &offset(memory, 80_000));
+}
+
+#[test]
+fn offset_where_the_guard_is_small() {
+    let guarded = |bytes: u64| relocatable(|config| config.memory_guard_size(bytes));
+    check_bounded(&guarded(0), LARGE);
+    check_bounded(&guarded(MIN), LARGE);
+    check_bounded(&guarded((1 << 25) - MIN), LARGE);
+    let enough = guarded(1 << 25);
+    check_number(&enough, &offset(LARGE, 70_000), &offset(LARGE, MAX));
+}
+
+#[test]
+fn offset_where_the_reservation_is_small() {
+    check_bounded(&relocatable(|config| config.memory_reservation(1 << 20)), LARGE);
+    check_bounded(&relocatable(|config| config.signals_based_traps(false)), LARGE);
+}
+
+/// What lies beyond the maximum traps without a look at the address.
+#[test]
+fn offset_where_the_maximum_is_small() {
+    check_bounded(&RELOCATABLE, "2 511");
+    check_number(&RELOCATABLE, &offset("2 512", 70_000), &offset("2 512", MAX));
+    // An address that is a constant has no offset of its own any more.
+    let constant =
+        |offset: u64| module("1 2", &format!("(i32.load offset={offset} (i32.const 0))"));
+    check_number(&RELOCATABLE, &constant(70_000), &constant(140_000));
+}
+
+#[test]
+fn offset_in_a_memory_that_is_checked() {
+    check_bounded(&RELOCATABLE, "200000 300000 (pagesize 1)");
+    let wide = |address: &str, offset: u64| {
+        module("i64 3", &format!("(i32.load offset={offset} {address})"))
+    };
+    let unknown = "(i64.extend_i32_u (local.get 0))";
+    check_in_key(&RELOCATABLE, &wide(unknown, 70_000), &wide(unknown, 80_000));
+    let zero = "(i64.const 0)";
+    check_number(&RELOCATABLE, &wide(zero, 70_000), &wide(zero, 80_000));
+    check_number(&RELOCATABLE, &wide(zero, 70_000), &wide(zero, 200_000));
+}
