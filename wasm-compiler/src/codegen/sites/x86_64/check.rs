@@ -176,7 +176,7 @@ mod tests {
     use super::super::super::{Base, Code, Expected, Site};
     use super::super::find;
     use super::super::tests::bytes;
-    use super::check as check_code;
+    use super::{Unexplained, check as check_code};
 
     /// Accesses at 0x20100 and above are reads of the constant 0x12345, of so many bytes;
     /// others have to be 0x10 bytes further.
@@ -260,5 +260,65 @@ mod tests {
         let other = "another displacement";
         let others = [("8b4750 8b8760010000 c3", other), ("8b4760 8b8750010000 c3", other)];
         check(4, template, "8b4760 8b8760010000 c3", &others);
+    }
+
+    /// mov eax, [rdi+0x20100]; cmovb ecx, [rdi+0x20200]; mov edx, [rdi+0x50];
+    /// add ecx, [rsi+0x1000025]; ret
+    const TEMPLATE: &str = "8b8700010200 0f428f00020200 8b5750 038e25000001 c3";
+
+    /// mov eax, 0x111b1; cmovb ecx, [rip+11]; mov edx, [rdi+0x58]; add ecx, [rsi+0x11170];
+    /// ret; then a gap, and 0x13880.
+    const FINAL: &str = "c7c0b1110100 0f420d0b000000 8b5758 038e70110100 c3 cc 80380100";
+
+    const GAP: usize = 23;
+
+    /// Checks code of [`TEMPLATE`] with two constants, a displacement and an offset.
+    fn check_final(final_code: &[u8], constants: [u32; 2]) -> Result<(), Unexplained> {
+        let template = bytes(TEMPLATE);
+        let code = Code { bytes: &template, relocated: &[], landings: &[], type_ids_at: 0x28 };
+        let expected = |site: Site| match site.displacement {
+            0x20100 => Expected::Constant { site, value: constants[0], bytes: 4 },
+            0x20200 => Expected::Constant { site, value: constants[1], bytes: 4 },
+            _ => Expected::Displacement { site, number: 0x58 },
+        };
+        let sites = find(&code).expect("it is understood");
+        let mut expected: Vec<Expected> = sites.into_iter().map(expected).collect();
+        assert_eq!(expected.len(), 3);
+        expected.push(Expected::Field { at: 18, number: 0x11170 });
+        check_code(&code, final_code, &expected)
+    }
+
+    const CONSTANTS: [u32; 2] = [0x111b1, 0x13880];
+
+    #[test]
+    fn every_changed_bit_is_found() {
+        let right = bytes(FINAL);
+        check_final(&right, CONSTANTS).expect("nothing is wrong");
+        for bit in 0..right.len() * 8 {
+            let mut wrong = right.clone();
+            wrong[bit / 8] ^= 1 << (bit % 8);
+            let is_found = check_final(&wrong, CONSTANTS).is_err();
+            assert_eq!(is_found, bit / 8 != GAP, "bit {} of byte {}", bit % 8, bit / 8);
+        }
+    }
+
+    #[test]
+    fn another_constant_is_found() {
+        let [one, other] = CONSTANTS;
+        let right = bytes(FINAL);
+        for wrong in [[other, one], [one, one], [other, other], [one, other + 1]] {
+            check_final(&right, wrong).expect_err("it has other constants");
+        }
+    }
+
+    #[test]
+    fn what_still_reads_a_placeholder_is_found() {
+        let (template, right) = (bytes(TEMPLATE), bytes(FINAL));
+        for place in [0..6, 6..13, 13..16, 16..22] {
+            let mut wrong = right.clone();
+            wrong[place.clone()].copy_from_slice(&template[place]);
+            check_final(&wrong, CONSTANTS).expect_err("a place was left out");
+        }
+        check_final(&right[..GAP - 1], CONSTANTS).expect_err("the end is missing");
     }
 }
