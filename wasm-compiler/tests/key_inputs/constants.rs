@@ -87,7 +87,7 @@ fn which_constants_are_parameters() {
     let module = |one: i64, other: i64| {
         module(&format!("(select (i32.const {one}) (i32.const {other}) (local.get 0))"))
     };
-    for small in [0, 1, 2] {
+    for small in [0, 1, 2, -1, -2] {
         check_in_key(&RELOCATABLE, &module(small, 70_000), &module(70_000, small));
         check_in_key(&RELOCATABLE, &module(small, 70_000), &module(70_000, 80_000));
         check_number(&RELOCATABLE, &module(small, 70_000), &module(small, 80_000));
@@ -119,14 +119,14 @@ fn which_constants_are_equal() {
     check_number(&RELOCATABLE, &mixed(a, a), &mixed(a, b));
 }
 
-/// Both widths stand behind one function's code, each constant once.
+/// What has no form with an immediate operand reads from there, whatever its width.
 #[test]
 fn constants_behind_the_code() {
     let module = |first: i64, second: i64, wide: i64| {
-        let float = |ty: &str, value| format!("(f64.convert_{ty}_s ({ty}.const {value}))");
-        let [one, other, wide] = [float("i32", first), float("i32", second), float("i64", wide)];
-        let sums = format!("(f64.sub (f64.mul {one} {wide}) (f64.mul {other} {one}))");
-        module(&format!("(i32.trunc_sat_f64_s (f64.sqrt {sums}))"))
+        let chosen = |value| format!("(select (i32.const {value}) (local.get 0) (local.get 0))");
+        let [one, other] = [first, second].map(chosen);
+        let wide = format!("(select (i64.const {wide}) (i64.const 5) (local.get 0))");
+        module(&format!("(i32.add (i32.sub {one} {other}) (i32.wrap_i64 {wide}))"))
     };
     check_number(&RELOCATABLE, &module(90_001, 80_002, 95_003), &module(2000, 3001, 7000));
     check_number(&RELOCATABLE, &module(90_001, 80_002, 80_002), &module(3001, 2000, 3001));

@@ -1,7 +1,7 @@
 //! Offsets of accesses, with relocatable stencils: a part of the address if that is
 //! constant, else a parameter as long as no bounds check depends on it.
 
-use crate::check::{Setup, X86_64, check_changes, check_keeps};
+use crate::check::{Setup, X86_64, check_changes, check_keeps, check_kept_by_layout};
 use crate::relocatable::{RELOCATABLE, check_in_key, check_number, relocatable};
 
 /// From here on offsets are parameters.
@@ -113,7 +113,8 @@ fn offset_that_goes_too_far() {
     check_number(&RELOCATABLE, &constant(last, 70_000), &constant(last, 80_000));
     check_in_key(&RELOCATABLE, &constant(last, 2000), &constant(last, 3000));
     check_in_key(&RELOCATABLE, &constant(-16, 2000), &constant(-16, 3000));
-    check_number(&RELOCATABLE, &constant(-16, 70_000), &constant(-16, 80_000));
+    // Of the two the compiler makes one number, of eight bytes, in which none is understood.
+    check_kept_by_layout(&RELOCATABLE, &constant(-16, 70_000), &constant(-16, 80_000));
 }
 
 /// The whole address is what is equal to another constant.
