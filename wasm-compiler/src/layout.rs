@@ -42,6 +42,15 @@ struct Span {
     parameter: Option<(NumberIndex, FieldKind)>,
 }
 
+impl Span {
+    /// Whether a site accesses it.
+    fn holds(&self, site: &Site) -> bool {
+        self.base == site.base
+            && self.start <= site.displacement
+            && site.displacement - self.start < self.len
+    }
+}
+
 /// An access that belongs to no entity of the function.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Foreign;
@@ -125,11 +134,8 @@ impl Layout {
     /// The field that a site is, with what it adds to the parameter; `None` if what
     /// it holds is in the key.
     pub(crate) fn field(&self, site: &Site) -> Result<Option<(StencilField, u32)>, Foreign> {
-        let Site { at: offset, width, base, displacement, instruction: _ } = *site;
-        let holds = |span: &&Span| {
-            span.base == base && span.start <= displacement && displacement - span.start < span.len
-        };
-        let span = self.spans.iter().find(holds).ok_or(Foreign)?;
+        let Site { at: offset, width, base: _, displacement, instruction: _ } = *site;
+        let span = self.spans.iter().find(|span| span.holds(site)).ok_or(Foreign)?;
         let Some((layout, kind)) = span.parameter else { return Ok(None) };
         if u32::from(width) != kind.width() {
             return Err(Foreign);
@@ -140,13 +146,9 @@ impl Layout {
     /// The displacement here of what a site accesses in a module with another layout for
     /// the same key.
     pub(crate) fn counterpart(&self, other: &Self, site: &Site) -> Option<u32> {
-        let Site { base, displacement, .. } = *site;
-        let holds = |span: &Span| {
-            span.base == base && span.start <= displacement && displacement - span.start < span.len
-        };
-        let at = other.spans.iter().position(holds)?;
+        let at = other.spans.iter().position(|span| span.holds(site))?;
         let (theirs, ours) = (other.spans[at], self.spans.get(at)?);
-        Some(ours.start + (displacement - theirs.start))
+        Some(ours.start + (site.displacement - theirs.start))
     }
 
     /// Whether every entity that is a parameter has been found in the code. One that

@@ -19,6 +19,9 @@
 //! offsets in the place of theirs: what differs between the two codes has to be fields that
 //! hold these offsets, and nothing else.
 
+mod body;
+mod validation;
+
 use super::check::{self, Template};
 use super::relocate::{Offsets, Reads};
 use super::sites::Unexplained;
@@ -29,16 +32,15 @@ use crate::fingerprint::fingerprint;
 use crate::input::Input;
 use crate::lookup::Slotted;
 use crate::pieces::{self, Piece};
-use crate::split::{CONSTANTS_MAX, ConstantType, ConstantUse, Current, Splitting, Uses};
+use crate::split::{Current, Splitting};
 use crate::verify::VerifySample;
+use body::Rewritten;
+pub(super) use body::offset_at;
 use std::collections::BTreeMap;
-use std::ops::Range;
+use stencil::entry;
 use stencil::finalize::finalize;
-use stencil::{SourceLocations, entry};
-use wasmparser::{
-    BinaryReader, BinaryReaderError, FuncToValidate, FunctionBody, GlobalSectionReader, Parser,
-    Payload, Validator, ValidatorResources, WasmFeatures,
-};
+use validation::resources;
+use wasmparser::{FuncToValidate, ValidatorResources};
 use wasmtime_environ::collections::TryPrimaryMap;
 use wasmtime_environ::{
     CompiledFunctionBody, DefinedFuncIndex, EntityRef as _, FuncKey, FunctionBodyData, Global,
@@ -48,10 +50,6 @@ use wasmtime_environ::{
 /// Globals in front of the placeholders, so that the displacement of no placeholder
 /// takes one byte, in whatever unit that counts.
 const DISTANCE: usize = 1 << 9;
-
-/// A placeholder of each type for each constant, and one more: those of a second code are
-/// by one further.
-const ADDED: usize = DISTANCE + 2 * (CONSTANTS_MAX + 1);
 
 /// Compiles pieces that have constants, those with one key once. Gives what was compiled,
 /// and the pieces whose code is not understood.
@@ -91,20 +89,42 @@ fn compile_distinct(
     if wanted.is_empty() {
         return Ok(Vec::new());
     }
-    let mut own = BTreeMap::new();
+    let mut counts: BTreeMap<StaticModuleIndex, u32> = BTreeMap::new();
     for Slotted { piece, .. } in wanted {
-        if let FuncKey::DefinedWasmFunction(module, _) = piece.func_key
-            && !own.contains_key(&module)
-        {
-            own.insert(module, Own::replace(&mut input.modules[module].module)?);
+        if let FuncKey::DefinedWasmFunction(module, _) = piece.func_key {
+            // Not less than the constants that are parameters.
+            let numbers = piece.parameters.numbers.len() as u32 - piece.layout.parameter_count();
+            let count = counts.entry(module).or_default();
+            *count = numbers.max(*count);
         }
     }
-    let own_counts = own.iter().map(|(module, own)| (*module, own.globals.len())).collect();
-    let compiled = compile_with_placeholders(input, backend, sample, wanted, &own_counts);
-    for (module, own) in own {
+    let mut own = BTreeMap::new();
+    for (module, count) in counts {
+        let added = Added::new(count);
+        let replaced = Own::replace(&mut input.modules[module].module, &added)?;
+        own.insert(module, (replaced, added));
+    }
+    let compiled = compile_with_placeholders(input, backend, sample, wanted, &own);
+    for (module, (own, _)) in own {
         own.put_back(&mut input.modules[module].module);
     }
     compiled
+}
+
+/// The globals that a module gets: a placeholder of each type for each constant of the
+/// function that has most, and one more, since those of a second code are by one further.
+struct Added {
+    count: u32,
+    globals: Vec<Global>,
+}
+
+impl Added {
+    fn new(count: u32) -> Self {
+        let len = DISTANCE + 2 * (count as usize + 1);
+        let types = [WasmValType::I32, WasmValType::I64].into_iter().cycle();
+        let global = |wasm_ty| Global { wasm_ty, mutability: true };
+        Self { count, globals: types.map(global).take(len).collect() }
+    }
 }
 
 /// What a module really has.
@@ -115,9 +135,12 @@ struct Own {
 }
 
 impl Own {
-    /// Gives a module placeholders, and tables that can grow.
-    fn replace(module: &mut Module) -> Result<Self, CompileError> {
-        let globals = with_placeholders(&module.globals)?;
+    /// Gives a module more globals, and tables that can grow.
+    fn replace(module: &mut Module, added: &Added) -> Result<Self, CompileError> {
+        let mut globals = TryPrimaryMap::new();
+        for global in module.globals.values().chain(&added.globals) {
+            globals.push(*global).map_err(CompileError::wasmtime)?;
+        }
         let tables = module.tables.values_mut();
         let table_maxima = tables.map(|table| std::mem::take(&mut table.limits.max)).collect();
         Ok(Self { globals: std::mem::replace(&mut module.globals, globals), table_maxima })
@@ -131,27 +154,6 @@ impl Own {
     }
 }
 
-/// A module's globals, and placeholders behind them.
-fn with_placeholders(
-    own: &TryPrimaryMap<GlobalIndex, Global>,
-) -> Result<TryPrimaryMap<GlobalIndex, Global>, CompileError> {
-    let mut globals = TryPrimaryMap::with_capacity(own.len() + ADDED)
-        .map_err(|error| CompileError::wasmtime(error.to_string()))?;
-    let added = (0..ADDED).map(|at| Global { wasm_ty: type_at(at), mutability: true });
-    for global in own.values().copied().chain(added) {
-        globals.push(global).map_err(|error| CompileError::wasmtime(error.to_string()))?;
-    }
-    Ok(globals)
-}
-
-/// The types of what is added: one of each by turns.
-fn type_at(at: usize) -> WasmValType {
-    match at % 2 {
-        0 => WasmValType::I32,
-        _ => WasmValType::I64,
-    }
-}
-
 /// One module's placeholders.
 struct Placed {
     /// What the module's bodies are validated with.
@@ -160,6 +162,26 @@ struct Placed {
     first: GlobalIndex,
     /// Where it lies in the `VMContext`.
     first_at: u32,
+    /// For how many constants there are some.
+    count: u32,
+}
+
+impl Placed {
+    /// Those of a module that has them now.
+    fn of(
+        translation: &ModuleTranslation<'_>,
+        backend: &Backend,
+        (own, added): &(Own, Added),
+    ) -> Result<Self, CompileError> {
+        let resources = resources(translation, backend.settings.features, &added.globals)?;
+        let first = GlobalIndex::new(own.globals.len() + DISTANCE);
+        let module = &translation.module;
+        let defined = module.defined_global_index(first);
+        let defined = defined.ok_or(CompileError::wasmtime("a placeholder is imported"))?;
+        let offsets = VMOffsets::new(backend.isa.pointer_bytes(), module);
+        let first_at = offsets.vmctx_vmglobal_definition(defined);
+        Ok(Self { resources, first, first_at, count: added.count })
+    }
 }
 
 fn compile_with_placeholders(
@@ -167,22 +189,13 @@ fn compile_with_placeholders(
     backend: &Backend,
     sample: Option<VerifySample>,
     wanted: &[Slotted<'_>],
-    own_counts: &BTreeMap<StaticModuleIndex, usize>,
+    own: &BTreeMap<StaticModuleIndex, (Own, Added)>,
 ) -> Result<Vec<Option<Fresh>>, CompileError> {
-    let placed = |(module, own): (&StaticModuleIndex, &usize)| {
-        let translation = &input.modules[*module];
-        let resources = resources(translation, backend.settings.features)?;
-        let first = GlobalIndex::new(own + DISTANCE);
-        let module_info = &translation.module;
-        let offsets = VMOffsets::new(backend.isa.pointer_bytes(), module_info);
-        let defined = module_info
-            .defined_global_index(first)
-            .ok_or_else(|| CompileError::wasmtime("a placeholder is imported"))?;
-        let first_at = offsets.vmctx_vmglobal_definition(defined);
-        Ok((*module, Placed { resources, first, first_at }))
+    let placed = |(module, own): (&StaticModuleIndex, &(Own, Added))| {
+        Ok((*module, Placed::of(&input.modules[*module], backend, own)?))
     };
     let placed: BTreeMap<StaticModuleIndex, Placed> =
-        own_counts.iter().map(placed).collect::<Result<_, CompileError>>()?;
+        own.iter().map(placed).collect::<Result<_, CompileError>>()?;
     // The functions' numbers in the modules as they are now.
     let splitting = Splitting::new(input, backend, &fingerprint(&backend.settings));
     in_parallel(input, wanted, |current, wanted| {
@@ -212,7 +225,7 @@ fn compile<'s>(
     let location = (module, function);
     let body = |offsets| {
         let body = &input.bodies[module][function].body;
-        Rewritten::of(body, &uses, (placed, offsets), &piece.parameters.source)
+        Rewritten::of(body, &uses, (placed.first, offsets), &piece.parameters.source)
     };
     let one = body(Offsets::One)?;
     let compiled = compile_body(input, backend, placed, location, &one, &symbol)?;
@@ -226,7 +239,7 @@ fn compile<'s>(
         }
     };
     piece.parameters.source = one.source;
-    let reads = Reads { first_at: placed.first_at, uses: &uses };
+    let reads = Reads { first_at: placed.first_at, count: placed.count, uses: &uses };
     let there = Slotted { piece: &piece, slot: slotted.slot };
     let sealed = seal_plugged(&compiled, other.as_ref(), there, &reads, backend);
     // Why no entry can hold the code is said by who compiles it without placeholders.
@@ -282,211 +295,4 @@ fn compile_body(
     let mut compiled = translate_function(input, backend, (module, function), data, symbol)?;
     finish_body(backend, Some(body), symbol, &mut compiled)?;
     Ok(compiled)
-}
-
-/// What a module's bodies are validated with, as if it had placeholders.
-fn resources(
-    translation: &ModuleTranslation<'_>,
-    features: WasmFeatures,
-) -> Result<ValidatorResources, CompileError> {
-    let wasm = translation.wasm;
-    let mut validator = Validator::new_with_features(features);
-    let mut parser = Parser::new(0);
-    parser.set_features(features);
-    let mut globals = Globals::default();
-    for payload in parser.parse_all(wasm) {
-        match payload? {
-            Payload::Version { num, encoding, range } => {
-                validator.version(num, encoding, &range)?
-            }
-            Payload::TypeSection(section) => validator.type_section(&section)?,
-            Payload::ImportSection(section) => validator.import_section(&section)?,
-            Payload::FunctionSection(section) => validator.function_section(&section)?,
-            Payload::TableSection(section) => validator.table_section(&section)?,
-            Payload::MemorySection(section) => validator.memory_section(&section)?,
-            Payload::TagSection(section) => validator.tag_section(&section)?,
-            Payload::GlobalSection(section) => {
-                globals.add(&mut validator, section.count(), &wasm[section.range()])?;
-            }
-            Payload::ExportSection(section) => {
-                globals.add_none(&mut validator)?;
-                validator.export_section(&section)?;
-            }
-            Payload::StartSection { func, range } => {
-                globals.add_none(&mut validator)?;
-                validator.start_section(func, &range)?;
-            }
-            Payload::ElementSection(section) => {
-                globals.add_none(&mut validator)?;
-                validator.element_section(&section)?;
-            }
-            Payload::DataCountSection { count, range } => {
-                globals.add_none(&mut validator)?;
-                validator.data_count_section(count, &range)?;
-            }
-            Payload::CodeSectionStart { range, .. } => {
-                globals.add_none(&mut validator)?;
-                validator.code_section_start(&range)?;
-            }
-            Payload::CodeSectionEntry(body) => {
-                return Ok(validator.code_section_entry(&body)?.resources);
-            }
-            _ => {}
-        }
-    }
-    Err(CompileError::wasmtime("a module with a function has no body"))
-}
-
-/// A module's globals on the way into its validator, with placeholders behind them.
-#[derive(Default)]
-struct Globals {
-    added: bool,
-}
-
-impl Globals {
-    /// Adds the globals of a section, given with its count in front.
-    fn add(
-        &mut self,
-        validator: &mut Validator,
-        count: u32,
-        section: &[u8],
-    ) -> Result<(), BinaryReaderError> {
-        const I32: [u8; 5] = [0x7f, 0x01, 0x41, 0x00, 0x0b];
-        const I64: [u8; 5] = [0x7e, 0x01, 0x42, 0x00, 0x0b];
-        let mut own = BinaryReader::new(section, 0);
-        own.read_var_u32()?;
-        let mut bytes = Vec::with_capacity(section.len() + ADDED * I32.len() + 5);
-        put_leb(&mut bytes, count + ADDED as u32);
-        bytes.extend_from_slice(&section[own.original_position()..]);
-        for at in 0..ADDED {
-            bytes.extend(if type_at(at) == WasmValType::I32 { I32 } else { I64 });
-        }
-        self.added = true;
-        validator.global_section(&GlobalSectionReader::new(BinaryReader::new(&bytes, 0))?)
-    }
-
-    /// The next section follows those of globals, of which there may have been none.
-    fn add_none(&mut self, validator: &mut Validator) -> Result<(), BinaryReaderError> {
-        match self.added {
-            true => Ok(()),
-            false => self.add(validator, 0, &[0]),
-        }
-    }
-}
-
-fn put_leb(bytes: &mut Vec<u8>, mut value: u32) {
-    while value >= 0x80 {
-        bytes.push(value as u8 | 0x80);
-        value >>= 7;
-    }
-    bytes.push(value as u8);
-}
-
-/// A body with placeholders in the place of constants.
-struct Rewritten {
-    bytes: Vec<u8>,
-    /// Where the operators stand in it, as if it stood where the body does.
-    source: SourceLocations,
-}
-
-/// Bytes of a body, and what is to stand there.
-type Edit = (Range<usize>, Vec<u8>);
-
-impl Rewritten {
-    fn of(
-        body: &FunctionBody<'_>,
-        uses: &Uses,
-        (placed, offsets): (&Placed, Offsets),
-        source: &SourceLocations,
-    ) -> Result<Self, CompileError> {
-        let original = body.as_bytes();
-        let mut edits = Vec::new();
-        for constant in &uses.constants {
-            let ordinal = constant.ordinal + u32::from(offsets == Offsets::Other);
-            edits.push(constant_edit(original, constant, placed.first.as_u32() + 2 * ordinal)?);
-            if let Some(access) = constant.access {
-                edits.push(access_edit(original, access, 0)?);
-            }
-        }
-        for offset in &uses.offsets {
-            edits.push(access_edit(original, offset.at, offsets.placeholder(offset.ordinal))?);
-        }
-        edits.sort_unstable_by_key(|(range, _)| range.start);
-        let mut bytes = Vec::with_capacity(original.len());
-        let mut at = 0;
-        for (range, replacement) in &edits {
-            bytes.extend_from_slice(&original[at..range.start]);
-            bytes.extend_from_slice(replacement);
-            at = range.end;
-        }
-        bytes.extend_from_slice(&original[at..]);
-        Ok(Self { bytes, source: moved(source, &edits) })
-    }
-
-    /// The body, where the original stands.
-    fn body<'b>(&'b self, original: &FunctionBody<'_>) -> FunctionBody<'b> {
-        let at = original.range().start;
-        FunctionBody::new(BinaryReader::new(&self.bytes, at))
-    }
-}
-
-/// A constant becomes the read of one of the two placeholders at an index.
-fn constant_edit(
-    body: &[u8],
-    constant: &ConstantUse,
-    placeholders: u32,
-) -> Result<Edit, CompileError> {
-    const GLOBAL_GET: u8 = 0x23;
-    let at = constant.at as usize;
-    let mut reader = BinaryReader::new(&body[at..], at);
-    reader.read_u8()?;
-    match constant.ty {
-        ConstantType::I32 => drop(reader.read_var_i32()?),
-        ConstantType::I64 => drop(reader.read_var_i64()?),
-    }
-    let mut read = vec![GLOBAL_GET];
-    put_leb(&mut read, placeholders + constant.ty as u32);
-    Ok((at..reader.original_position(), read))
-}
-
-/// An access gets another offset.
-fn access_edit(body: &[u8], at: u32, offset: u32) -> Result<Edit, CompileError> {
-    let (range, _) = offset_at(body, at)?;
-    let mut replacement = Vec::new();
-    put_leb(&mut replacement, offset);
-    Ok((range, replacement))
-}
-
-/// The offset of the access whose operator stands at an offset in the body: where it
-/// stands, and its value.
-pub(super) fn offset_at(body: &[u8], at: u32) -> Result<(Range<usize>, u64), BinaryReaderError> {
-    /// Set in the first number of an access that names its memory.
-    const HAS_MEMORY: u32 = 1 << 6;
-    let at = at as usize;
-    let mut reader = BinaryReader::new(&body[at..], at);
-    reader.read_u8()?;
-    if reader.read_var_u32()? & HAS_MEMORY != 0 {
-        reader.read_var_u32()?;
-    }
-    let start = reader.original_position();
-    let offset = reader.read_var_u64()?;
-    Ok((start..reader.original_position(), offset))
-}
-
-/// Where the operators stand after edits.
-fn moved(source: &SourceLocations, edits: &[Edit]) -> SourceLocations {
-    let mut offsets = Vec::new();
-    source.expand_into(&mut offsets);
-    let base = source.base();
-    let mut moved = SourceLocations::starting_at(base, offsets.len());
-    let mut edits = edits.iter().peekable();
-    let mut by = 0;
-    for offset in &offsets[1..] {
-        let in_body = (offset - base) as usize;
-        while let Some((range, replacement)) = edits.next_if(|(range, _)| range.start < in_body) {
-            by += replacement.len() as i64 - range.len() as i64;
-        }
-        moved.push((i64::from(*offset) + by) as u32);
-    }
-    moved
 }

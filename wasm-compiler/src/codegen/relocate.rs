@@ -131,6 +131,8 @@ pub(super) struct Reads<'u> {
     /// Where the first placeholder lies: those of a function are behind it, two for each
     /// of its distinct constants, for either type one.
     pub(super) first_at: u32,
+    /// For how many constants there are placeholders.
+    pub(super) count: u32,
     pub(super) uses: &'u Uses,
 }
 
@@ -142,7 +144,7 @@ impl Reads<'_> {
     pub(super) const SHIFT: u32 = 2 * Self::STRIDE;
 
     fn end(&self) -> u32 {
-        self.first_at + 2 * CONSTANTS_MAX as u32 * Self::STRIDE
+        self.first_at + 2 * self.count * Self::STRIDE
     }
 
     pub(super) fn contain(&self, site: &Site) -> bool {

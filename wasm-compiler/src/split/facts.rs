@@ -14,6 +14,7 @@ use crate::codegen::sites::Base;
 use crate::layout::Layout;
 use crate::settings::{Settings, Stencils};
 use stencil::StencilWriter;
+use wasmparser::Operator;
 use wasmtime_environ::PtrSize as _;
 use wasmtime_environ::{
     ElemIndex, EntityRef, FactInlineIntrinsic, FuncIndex, FuncKey, FunctionType, Global,
@@ -42,7 +43,9 @@ pub(super) struct ModuleFacts<'a, 'data> {
     pub(super) relocatable: bool,
     /// Whether constants may be parameters in this configuration.
     pub(super) relocatable_constants: bool,
-    /// Whether they are in this module.
+    /// Whether a constant uses as much fuel as what is in its place.
+    constants_cost_as_reads: bool,
+    /// Whether operands have types that any validator knows.
     types_are_plain: bool,
 }
 
@@ -101,6 +104,19 @@ fn region_ids_fit(module: &Module) -> bool {
             && tables.len() < REGION_ENTITY_INDEX_MAX)
 }
 
+/// A module with more globals has no room for placeholders: it may have a million
+/// (wasmparser's limit).
+const GLOBALS_MAX: usize = 900_000;
+
+/// Whether a constant uses as much fuel as the read of a global.
+fn constants_cost_as_reads(tunables: &Tunables) -> bool {
+    let cost = |operator| tunables.operator_cost.cost(&operator);
+    let read = cost(Operator::GlobalGet { global_index: 0 });
+    !tunables.consume_fuel
+        || cost(Operator::I32Const { value: 0 }) == read
+            && cost(Operator::I64Const { value: 0 }) == read
+}
+
 /// Whether no type that is declared outside of bodies is anything but one of a function,
 /// or names another one. Then operands have such a type only where the body names it.
 fn types_are_plain(module: &Module, types: &ModuleTypesBuilder) -> bool {
@@ -138,6 +154,7 @@ impl<'a, 'data> ModuleFacts<'a, 'data> {
             cacheable: cacheable && region_ids_fit(&translation.module),
             relocatable,
             relocatable_constants: settings.stencils() == Stencils::Relocatable,
+            constants_cost_as_reads: constants_cost_as_reads(&settings.tunables),
             types_are_plain: types_are_plain(&translation.module, types),
         }
     }
@@ -146,7 +163,9 @@ impl<'a, 'data> ModuleFacts<'a, 'data> {
     /// their place in the body, which is another one for the body that is compiled.
     pub(super) fn constants_are_parameters(&self, function: FuncIndex) -> bool {
         self.relocatable_constants
+            && self.constants_cost_as_reads
             && self.types_are_plain
+            && self.translation.module.globals.len() <= GLOBALS_MAX
             && self.translation.branch_hints(function).is_none()
     }
 
