@@ -195,6 +195,16 @@ pub fn check_place(text: &str, piece: usize) {
     check_changes(&AARCH64, &moved_by(0), &moved_by(16), piece);
 }
 
+/// The code of each function of the first module in an artifact.
+pub fn functions(artifact: &[u8]) -> Vec<Vec<u8>> {
+    let file = object::File::parse(artifact).expect("it is an ELF file");
+    let text = file.section_by_name(".text").expect("there is code");
+    let is_function = |name: &str| name.starts_with("wasm[0]::function[");
+    let symbols = file.symbols().filter(|symbol| symbol.name().is_ok_and(is_function));
+    let code = symbols.map(|symbol| text.data_range(symbol.address(), symbol.size()));
+    code.map(|code| code.ok().flatten().expect("it has code").to_vec()).collect()
+}
+
 /// The second input has the first one's only function, and another one that has
 /// the same key and other code.
 #[track_caller]
@@ -202,13 +212,8 @@ pub fn check_shared(one: &impl Input, both: &impl Input) {
     let [_, artifact] = check_keeps(&X86_64, one, both, 0);
     let keys = |input: &[u8]| X86_64.compile("cold", input, &MemoryStore::default()).keys;
     assert_eq!(keys(&one.wasm()), keys(&both.wasm()), "the functions have keys of their own");
-    let file = object::File::parse(&*artifact).expect("it is an ELF file");
-    let text = file.section_by_name(".text").expect("there is code");
-    let is_function = |name: &str| name.starts_with("wasm[0]::function[");
-    let symbols = file.symbols().filter(|symbol| symbol.name().is_ok_and(is_function));
-    let code = symbols.map(|symbol| text.data_range(symbol.address(), symbol.size()));
-    let code: Vec<&[u8]> = code.map(|code| code.ok().flatten().expect("it has code")).collect();
-    let [first, second] = *code else { panic!("{} functions", code.len()) };
+    let code = functions(&artifact);
+    let [first, second] = &*code else { panic!("{} functions", code.len()) };
     assert_ne!(first, second, "the functions have the same code");
 }
 
