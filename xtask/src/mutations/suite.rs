@@ -20,6 +20,7 @@ const DEFAULT: &[&str] = &[
     "wasm-compiler/components",
     "wasm-compiler/lies",
     "wasm-compiler/edits",
+    "wasm-compiler/relocatable",
     "wasm-compiler/generated",
     "wasm-compiler/determinism",
     "wasm-compiler/settings_from",
