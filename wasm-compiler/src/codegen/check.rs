@@ -3,10 +3,14 @@
 //!
 //! Independent of what makes that code: neither entries nor fields nor the parameters'
 //! numbers are looked at. The numbers are read from the body and the layout again, and
-//! the code is decoded and compared with the compiler's, instruction by instruction. So
+//! the code is decoded and compared with the compiler's, instruction by instruction; and
+//! the body that was compiled with the function's, operator by operator. So
 //! it finds an operator made wrong, a number in the place of another, a place that was
 //! left out. Runs for functions that are sampled, and so for all in tests.
 
+mod body;
+
+use super::function_of;
 use super::placeholder::offset_at;
 use super::relocate::{self, Offsets, Reads};
 use super::sites::{Base, Expected, Site, Unexplained};
@@ -15,12 +19,15 @@ use crate::layout::Layout;
 use crate::pieces::Piece;
 use crate::split::{ConstantType, Uses};
 use wasmparser::BinaryReader;
-use wasmtime_internal_cranelift::CompiledFunction;
+use wasmtime_environ::CompiledFunctionBody;
 
 /// A function as it was compiled: two codes that differ in placeholders only.
 pub(super) struct Template<'t> {
-    pub(super) one: &'t CompiledFunction,
-    pub(super) other: &'t CompiledFunction,
+    pub(super) one: &'t CompiledFunctionBody,
+    pub(super) other: &'t CompiledFunctionBody,
+    /// The body of the one, and the first placeholder.
+    pub(super) body: &'t [u8],
+    pub(super) first: u32,
     /// The piece, in the module with placeholders.
     pub(super) piece: &'t Piece,
     pub(super) reads: &'t Reads<'t>,
@@ -33,8 +40,12 @@ pub(super) fn check(
     final_code: &[u8],
     backend: &Backend,
 ) -> Result<(), Unexplained> {
-    let Template { one, other, piece, reads } = *template;
+    let Template { one, other, body: compiled, first, piece, reads } = *template;
+    body::check(body, compiled, reads.uses, first)?;
     let unexplained = |at, what| Unexplained { at, what };
+    let (Ok(one), Ok(other)) = (function_of(one), function_of(other)) else {
+        return Err(unexplained(0, "code of an unknown kind"));
+    };
     let Some(finder) = backend.finder else {
         return Err(unexplained(0, "code of an unknown target"));
     };

@@ -25,7 +25,7 @@ mod validation;
 use super::check::{self, Template};
 use super::relocate::{Offsets, Reads};
 use super::sites::Unexplained;
-use super::{Fresh, finish_body, function_of, in_parallel, seal_plugged, translate_function};
+use super::{Fresh, finish_body, in_parallel, seal_plugged, translate_function};
 use crate::compiler::Backend;
 use crate::error::CompileError;
 use crate::fingerprint::fingerprint;
@@ -238,16 +238,23 @@ fn compile<'s>(
             Some(compile_body(input, backend, placed, location, &other, &symbol)?)
         }
     };
-    piece.parameters.source = one.source;
+    piece.parameters.source = one.source.clone();
     let reads = Reads { first_at: placed.first_at, count: placed.count, uses: &uses };
     let there = Slotted { piece: &piece, slot: slotted.slot };
     let sealed = seal_plugged(&compiled, other.as_ref(), there, &reads, backend);
     // Why no entry can hold the code is said by who compiles it without placeholders.
     let Some(fresh) = sealed.unwrap_or(None) else { return Ok(None) };
     if is_checked && let Some(other) = &other {
-        let template = (&compiled, other, &piece, &reads);
+        let template = Template {
+            one: &compiled,
+            other,
+            body: one.bytes(),
+            first: placed.first.as_u32(),
+            piece: &piece,
+            reads: &reads,
+        };
         let body = input.bodies[module][function].body.as_bytes();
-        check_fresh(template, body, (slotted.piece, &fresh), backend).map_err(|error| {
+        check_fresh(&template, body, (slotted.piece, &fresh), backend).map_err(|error| {
             let message = format!("its code failed the check of its numbers: {error}");
             CompileError::Codegen { symbol, message }
         })?;
@@ -257,21 +264,17 @@ fn compile<'s>(
 
 /// Checks what a function's entry gives in its module.
 fn check_fresh(
-    (one, other, piece, reads): (&CompiledFunctionBody, &CompiledFunctionBody, &Piece, &Reads<'_>),
+    template: &Template<'_>,
     body: &[u8],
     (own, fresh): (&Piece, &Fresh),
     backend: &Backend,
 ) -> Result<(), Unexplained> {
     let unexplained = |what| Unexplained { at: 0, what };
-    let (Ok(one), Ok(other)) = (function_of(one), function_of(other)) else {
-        return Err(unexplained("code of an unknown kind"));
-    };
     let key = fresh.key.unwrap_or(super::NO_KEY);
     let stencil = entry::open(&key, &fresh.bytes).map_err(|_| unexplained("a damaged entry"))?;
     let function = finalize(stencil, &own.parameters)
         .map_err(|_| unexplained("an entry that does not fit its function"))?;
-    let template = Template { one, other, piece, reads };
-    check::check(&template, (body, &own.layout), &function.final_code(), backend)
+    check::check(template, (body, &own.layout), &function.final_code(), backend)
 }
 
 /// Compiles a function with another body than its own.

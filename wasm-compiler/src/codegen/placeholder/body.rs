@@ -50,6 +50,11 @@ impl Rewritten {
         Ok(Self { bytes, source: moved(source, &edits) })
     }
 
+    /// The body's bytes.
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
     /// The body, where the original stands.
     pub(super) fn body<'b>(&'b self, original: &FunctionBody<'_>) -> FunctionBody<'b> {
         let at = original.range().start;
