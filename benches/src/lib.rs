@@ -25,6 +25,7 @@ pub mod artifact;
 pub mod blob;
 pub mod cache_directory;
 pub mod edit;
+pub mod input;
 
 pub mod figures;
 pub mod results;

@@ -9,8 +9,9 @@ pub mod incremental;
 pub mod ours;
 pub mod stock;
 
+use crate::input::read;
 use crate::{artifact, edit};
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Result, bail};
 use clap::Parser;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -95,11 +96,6 @@ pub fn play(role: &Role) -> Result<()> {
 fn print(report: &impl Serialize) -> Result<()> {
     println!("{}", serde_json::to_string(report)?);
     Ok(())
-}
-
-/// A file's bytes.
-pub(crate) fn read(path: &Path) -> Result<Vec<u8>> {
-    std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))
 }
 
 /// Whether the input is a component; an error if it is neither that nor a

@@ -1,7 +1,8 @@
 //! A module -> what the stages of its compile work on: the inputs of the
 //! Criterion benches.
 
-use anyhow::{Context as _, Result};
+use crate::input::read;
+use anyhow::Result;
 use std::borrow::Cow;
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -37,9 +38,7 @@ impl StageInputs {
     /// If it cannot be read or does not compile.
     pub fn load() -> Result<Self> {
         let path = std::env::var_os(MODULE_VARIABLE).map_or_else(|| MODULE.into(), PathBuf::from);
-        let wasm =
-            std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
-        Self::of(wasm)
+        Self::of(read(&path)?)
     }
 
     /// Compiles a module.

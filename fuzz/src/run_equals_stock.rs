@@ -1,5 +1,6 @@
 //! A module -> what its exports do, run from stock Wasmtime's code and from code that an edit of
-//! the module, or the module before an edit, has left in the cache: the same results, traps, fuel and memories.
+//! the module, or the module before an edit, has left in the cache: the same results, traps, fuel
+//! and memories.
 
 mod observe;
 

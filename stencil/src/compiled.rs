@@ -98,8 +98,12 @@ impl FieldKind {
         }
     }
 
-    /// Has the field at a byte offset, which lies in the code, hold a number.
-    pub(crate) fn write(self, code: &mut [u8], offset: u32, number: u32) {
+    /// Has the field at a byte offset hold a number.
+    ///
+    /// # Panics
+    ///
+    /// If the field does not lie in the code.
+    pub fn write(self, code: &mut [u8], offset: u32, number: u32) {
         let at = offset as usize;
         match self {
             Self::Byte => code[at] = number as u8,

@@ -13,7 +13,7 @@ pub(crate) mod sites;
 
 use crate::compiler::Backend;
 use crate::error::CompileError;
-use crate::input::{Input, Types};
+use crate::input::{Input, Types, validator};
 use crate::lookup::{Found, Slot, Slots, Slotted};
 use crate::pieces::{self, Piece};
 use crate::verify::VerifySample;
@@ -23,7 +23,7 @@ use rayon::prelude::*;
 use relocate::Reads;
 use stencil::compiled::StencilField;
 use stencil::{CacheKey, CompiledStencil, EntryBytes, MissReason, NewEntry, StencilBuilder, entry};
-use wasmparser::{FuncToValidate, FunctionBody};
+use wasmparser::FunctionBody;
 use wasmtime_environ::{
     CompiledFunctionBody, DefinedFuncIndex, FuncKey, FunctionBodyData, StaticModuleIndex,
 };
@@ -148,7 +148,8 @@ fn seal(
         false => relocate::fields(function, piece, backend),
     };
     if let Some(fields) = fields
-        && let Some(bytes) = seal_fields(key, &stencil, &fields, piece, function.buffer.data())?
+        && let code = function.buffer.data()
+        && let Some(bytes) = seal_fields(key, stencil.clone(), &fields, piece, code)?
     {
         return Ok(Fresh::new(slot, Some(key), bytes));
     }
@@ -173,7 +174,7 @@ fn seal_plugged(
     let Some((code, fields)) = plugged else { return Ok(None) };
     let stencil = capture::capture(function, compiled.needs_gc_heap, code.clone(), piece, backend)?;
     let key = piece.cache_key.unwrap_or(NO_KEY);
-    let bytes = seal_fields(key, &stencil, &fields, piece, &code)?;
+    let bytes = seal_fields(key, stencil, &fields, piece, &code)?;
     Ok(bytes.map(|bytes| Fresh::new(slot, Some(key), bytes)))
 }
 
@@ -188,16 +189,15 @@ fn seal_entry(key: CacheKey, stencil: &StencilBuilder) -> Result<EntryBytes, Cap
 /// Makes the entry of code with fields; `None` if it does not give the code again.
 fn seal_fields(
     key: CacheKey,
-    stencil: &StencilBuilder,
+    mut stencil: StencilBuilder,
     fields: &[(StencilField, u32)],
     piece: &Piece,
     code: &[u8],
 ) -> Result<Option<EntryBytes>, CaptureError> {
-    let mut relocatable = stencil.clone();
     for (field, addend) in fields {
-        relocatable.field(*field, *addend);
+        stencil.field(*field, *addend);
     }
-    let bytes = seal_entry(key, &relocatable)?;
+    let bytes = seal_entry(key, &stencil)?;
     Ok(relocate::restores(&key, &bytes, piece, code).then_some(bytes))
 }
 
@@ -311,16 +311,8 @@ pub(crate) fn translate(
     };
     let compiled = match key {
         FuncKey::DefinedWasmFunction(module, function) => {
-            let FunctionBodyData { body, validator } = &input.bodies[module][function];
-            let data = FunctionBodyData {
-                body: body.clone(),
-                validator: FuncToValidate {
-                    resources: validator.resources.clone(),
-                    index: validator.index,
-                    ty: validator.ty,
-                    features: validator.features,
-                },
-            };
+            let data = &input.bodies[module][function];
+            let data = FunctionBodyData { body: data.body.clone(), validator: validator(data) };
             return translate_function(input, backend, (module, function), data, symbol);
         }
         FuncKey::ArrayToWasmTrampoline(module, _) | FuncKey::ModuleStartup(_, module) => compiler

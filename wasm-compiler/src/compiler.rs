@@ -35,7 +35,6 @@ const WRITE_BYTES: usize = 64 << 10;
 /// Compiles modules and components of one configuration through a cache.
 pub struct Compiler {
     backend: Backend,
-    fingerprint: Fingerprint,
     /// The builtin trampolines, in the order of their indices.
     builtins: Vec<Piece>,
     sample: Option<VerifySample>,
@@ -44,6 +43,8 @@ pub struct Compiler {
 /// Wasmtime's compiler for one configuration.
 pub(crate) struct Backend {
     pub(crate) settings: Settings,
+    /// The settings', a part of every key.
+    pub(crate) fingerprint: Fingerprint,
     pub(crate) compiler: Box<dyn wasmtime_environ::Compiler>,
     pub(crate) isa: OwnedTargetIsa,
     pub(crate) frames: FrameTables,
@@ -95,14 +96,10 @@ impl Compiler {
     /// [`SettingsError::Refused`] if the target is not in this build, or a flag
     /// is not one of its flags.
     pub fn new(settings: Settings) -> Result<Self, CompileError> {
-        let fingerprint = fingerprint(&settings);
+        let backend = Backend::new(settings)?;
         let builtins = (0..BuiltinFunctionIndex::len()).map(BuiltinFunctionIndex::from_u32);
-        Ok(Self {
-            builtins: builtins.map(|builtin| split::builtin(builtin, &fingerprint)).collect(),
-            fingerprint,
-            backend: Backend::new(settings)?,
-            sample: None,
-        })
+        let builtin = |builtin| split::builtin(builtin, &backend.fingerprint);
+        Ok(Self { builtins: builtins.map(builtin).collect(), backend, sample: None })
     }
 
     /// Compiles a share of the hits again from now on, and compares; `None`, as
@@ -114,7 +111,7 @@ impl Compiler {
 
     /// The settings' fingerprint, a part of every key.
     pub fn fingerprint(&self) -> Fingerprint {
-        self.fingerprint
+        self.backend.fingerprint
     }
 
     /// The settings.
@@ -180,7 +177,7 @@ impl Compiler {
         report.stages.input = clock.lap();
 
         // split, key
-        let pieces = split::split(&input, backend, &self.fingerprint)?;
+        let pieces = split::split(&input, backend)?;
         report.stages.split = clock.lap();
         if let Some(reason) = backend.settings.uncovered() {
             return self.bypass(input, &pieces, reason, (report, clock), out);
@@ -279,7 +276,7 @@ impl Compiler {
     fn new_report(&self, wasm: &[u8]) -> Report {
         let mut report = Report {
             target: self.backend.settings.target().to_owned(),
-            fingerprint: self.fingerprint.to_string(),
+            fingerprint: self.backend.fingerprint.to_string(),
             ..Report::default()
         };
         report.bytes.wasm = wasm.len() as u64;
@@ -346,7 +343,8 @@ impl Backend {
             ))
             .into());
         }
-        Ok(Self { settings, compiler, isa, frames, finder })
+        let fingerprint = fingerprint(&settings);
+        Ok(Self { settings, fingerprint, compiler, isa, frames, finder })
     }
 }
 

@@ -7,7 +7,7 @@
 
 use crate::error::CompileError;
 use crate::settings::Settings;
-use wasmparser::{Parser, Validator};
+use wasmparser::{FuncToValidate, Parser, Validator, ValidatorResources};
 use wasmtime_environ::component::{ComponentTranslation, ComponentTypesBuilder, Translator};
 use wasmtime_environ::{
     DefinedFuncIndex, FunctionBodyData, ModuleEnvironment, ModuleTranslation, ModuleTypesBuilder,
@@ -16,6 +16,12 @@ use wasmtime_environ::{
 
 /// The function bodies of one core module, taken out of its translation.
 pub(crate) type Bodies<'a> = PrimaryMap<DefinedFuncIndex, FunctionBodyData<'a>>;
+
+/// What a body is validated with; each validation uses one up.
+pub(crate) fn validator(data: &FunctionBodyData<'_>) -> FuncToValidate<ValidatorResources> {
+    let FuncToValidate { resources, index, ty, features } = &data.validator;
+    FuncToValidate { resources: resources.clone(), index: *index, ty: *ty, features: *features }
+}
 
 /// A parsed input.
 pub(crate) struct Input<'a> {

@@ -1,12 +1,12 @@
 //! Keys -> entries and misses: one batched lookup for a whole input.
 //!
-//! Pieces with the same key and the same layout share one slot: it is asked for
-//! once, and compiled once if it is not there. Those with another layout have a
+//! Pieces with the same key and the same numbers share one slot: it is asked for
+//! once, and compiled once if it is not there. Those with other numbers have a
 //! slot of their own, on the same entry.
 //!
-//! An entry may be a marker: no code, but the note that the code knows the layout
-//! in a way that is not understood, and is kept for each layout by itself. Behind
-//! those is asked a second time, under keys with the layout.
+//! An entry may be a marker: no code, but the note that the code knows its numbers
+//! in a way that is not understood, and is kept for each of them by itself. Behind
+//! those is asked a second time, under keys with the numbers.
 //!
 //! Which builtin trampolines an input needs is known only after its functions.
 //! All of them are asked for in the same batch; those that turn out not to be
@@ -52,7 +52,7 @@ pub(crate) struct Slots<'a> {
     keys: Vec<CacheKey>,
     /// Where each slot's key is in `keys`.
     key_of_slot: Vec<Option<u32>>,
-    /// How many keys there are without a layout.
+    /// How many keys there are without numbers.
     without_numbers: usize,
     /// How many slots the pieces have that are certainly needed.
     needed: usize,
@@ -115,11 +115,11 @@ impl<'a> Slots<'a> {
             self.keys.push(key);
             ((self.keys.len() - 1) as u32, next)
         });
-        let layout = piece.parameters.numbers.as_slice();
-        let shares_first = first == next || self.first[first.index()].parameters.numbers == layout;
+        let numbers = piece.parameters.numbers.as_slice();
+        let shares_first = first == next || self.first[first.index()].parameters.numbers == numbers;
         let slot = match shares_first {
             true => first,
-            false => *others.entry((index, layout)).or_insert(next),
+            false => *others.entry((index, numbers)).or_insert(next),
         };
         if slot == next {
             self.first.push(piece);
@@ -128,16 +128,16 @@ impl<'a> Slots<'a> {
         Slotted { piece, slot }
     }
 
-    /// Gives a slot the key with its layout.
+    /// Gives a slot the key with its numbers.
     fn add_numbers(&mut self, slot: usize) {
-        let layout = &self.first[slot].parameters.numbers;
-        if let Some(key) = self.key(slot).map(|key| key.with_numbers(layout)) {
+        let numbers = &self.first[slot].parameters.numbers;
+        if let Some(key) = self.key(slot).map(|key| key.with_numbers(numbers)) {
             self.key_of_slot[slot] = Some(self.keys.len() as u32);
             self.keys.push(key);
         }
     }
 
-    /// Whether a slot's key has its layout in it.
+    /// Whether a slot's key has its numbers in it.
     pub(crate) fn has_numbers(&self, slot: Slot) -> bool {
         let key = self.key_of_slot[slot.index()];
         key.is_some_and(|key| key as usize >= self.without_numbers)

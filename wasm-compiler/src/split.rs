@@ -35,12 +35,8 @@ const RUN_BODY_BYTES: usize = 64 << 10;
 
 /// Validates and splits every function and makes every key. The pieces are in
 /// the order of their `FuncKey`s.
-pub(crate) fn split(
-    input: &Input<'_>,
-    backend: &Backend,
-    fingerprint: &Fingerprint,
-) -> Result<Vec<Piece>, CompileError> {
-    let splitting = Splitting::new(input, backend, fingerprint);
+pub(crate) fn split(input: &Input<'_>, backend: &Backend) -> Result<Vec<Piece>, CompileError> {
+    let splitting = Splitting::new(input, backend);
     let split_runs: Vec<Result<Vec<Piece>, CompileError>> = runs(input)
         .into_par_iter()
         .map_init(Current::default, |current, run| splitting.run(run, current))
@@ -51,7 +47,7 @@ pub(crate) fn split(
         pieces.extend(run?);
     }
     let covered = backend.settings.uncovered().is_none();
-    pieces.extend(trampoline::split(input, fingerprint, covered));
+    pieces.extend(trampoline::split(input, &backend.fingerprint, covered));
     pieces.extend(pieces::never_cached(input));
     pieces.sort_unstable_by_key(|piece| piece.func_key);
     Ok(pieces)
@@ -84,15 +80,11 @@ pub(crate) struct Current<'a>(Option<(StaticModuleIndex, Splitter<'a>)>);
 pub(crate) struct Splitting<'a> {
     input: &'a Input<'a>,
     facts: Vec<ModuleFacts<'a, 'a>>,
-    fingerprint: Fingerprint,
+    fingerprint: &'a Fingerprint,
 }
 
 impl<'a> Splitting<'a> {
-    pub(crate) fn new(
-        input: &'a Input<'a>,
-        backend: &'a Backend,
-        fingerprint: &Fingerprint,
-    ) -> Self {
+    pub(crate) fn new(input: &'a Input<'a>, backend: &'a Backend) -> Self {
         let settings = &backend.settings;
         let covered = settings.uncovered().is_none();
         let layout = (backend.isa.pointer_bytes(), backend.finder.is_some());
@@ -101,7 +93,7 @@ impl<'a> Splitting<'a> {
             ModuleFacts::new(module, input.types.module_types(), settings, layout, cacheable)
         };
         let facts = input.modules.iter().map(facts).collect();
-        Self { input, facts, fingerprint: *fingerprint }
+        Self { input, facts, fingerprint: &backend.fingerprint }
     }
 
     fn run<'s>(&'s self, run: Run, current: &mut Current<'s>) -> Result<Vec<Piece>, CompileError> {
@@ -126,7 +118,7 @@ impl<'a> Splitting<'a> {
         let split = splitter.split(function, body)?;
         let piece = Piece {
             func_key: FuncKey::DefinedWasmFunction(module, function),
-            cache_key: split.stencil.map(|stencil| stencil.key(&self.fingerprint)),
+            cache_key: split.stencil.map(|stencil| stencil.key(self.fingerprint)),
             parameters: split.parameters,
             layout: split.layout,
             has_placeholders: !split.uses.is_empty(),

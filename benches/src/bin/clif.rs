@@ -3,11 +3,12 @@
 //!
 //! `cargo run --release -p benches --bin clif -- A.wasm B.wasm --rounds 7`
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use benches::clif::sameness::Sameness;
 use benches::clif::stability::{Equal, Stability, between_runs};
 use benches::clif::stage_times::{Stage, StageTimes};
 use benches::clif::{FrontEndIr, front_end_ir, timed};
+use benches::input::read;
 use clap::Parser;
 use cranelift_codegen::isa::TargetIsa;
 use std::path::{Path, PathBuf};
@@ -34,7 +35,7 @@ fn main() -> Result<()> {
 }
 
 fn report(isa: &dyn TargetIsa, path: &Path, rounds: u32) -> Result<()> {
-    let wasm = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let wasm = read(path)?;
     let front_end = front_end_ir(&wasm)?;
     println!("{}: {} unreadable", path.display(), front_end.unreadable.len());
     let sameness = Sameness::of(isa, &front_end.functions);

@@ -4,7 +4,8 @@
 //!
 //! `cargo run --release -p benches --bin edits -- A.wasm B.wasm`
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
+use benches::input::{name, read};
 use clap::Parser;
 use generate::edit::Edit;
 use oracle::same::assert_same;
@@ -47,8 +48,7 @@ fn main() -> Result<()> {
     println!("{} stencils", arguments.stencils.name());
     println!("module                    edit            lookups  misses  code bytes found  bytes");
     for path in &arguments.modules {
-        let wasm =
-            std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+        let wasm = read(path)?;
         let store = MemoryStore::default();
         compiler.compile(&wasm, &store)?;
         for edit in EDITS {
@@ -78,10 +78,6 @@ fn expected(engine: &Engine, compiler: &Compiler, wasm: &[u8]) -> Result<(Vec<u8
         Stencils::Exact => (engine.precompile_module(wasm)?, "stock's"),
         Stencils::Relocatable => (compiler.compile(wasm, &NoCache)?.0, "as without a cache"),
     })
-}
-
-fn name(path: &Path) -> String {
-    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
 fn print(path: &Path, edit: Edit, report: &Report, verdict: &str) {

@@ -3,9 +3,10 @@
 //! `cargo run --release -p benches --bin runtime -- A.wasm B.wasm -- ARGUMENTS`
 
 use anyhow::{Context as _, Result};
+use benches::input::{name, read};
 use benches::runtime;
 use clap::Parser;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use wasmtime::Engine;
 
@@ -41,16 +42,11 @@ fn run(arguments: &Arguments) -> Result<()> {
     let engine = Engine::default();
     let mut measured = Vec::new();
     for path in &arguments.programs {
-        let wasm =
-            std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+        let wasm = read(path)?;
         let Arguments { arguments, rounds, .. } = arguments;
         let program = runtime::measure(&engine, &name(path), &wasm, arguments, *rounds);
         measured.push(program.with_context(|| path.display().to_string())?);
     }
     print!("{}", runtime::render(&measured));
     Ok(())
-}
-
-fn name(path: &Path) -> String {
-    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }

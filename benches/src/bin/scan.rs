@@ -2,10 +2,11 @@
 //!
 //! `cargo run --release -p benches --bin scan -- --fit A.wasm --fit B.wasm --validate C.wasm`
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use benches::clif::fit::{self, Fit};
 use benches::clif::lookup_cost::{self, LookupCost};
 use benches::clif::timed::{self, TimedFunction};
+use benches::input::read;
 use clap::Parser;
 use std::path::{Path, PathBuf};
 use stencil::clif::scan::Feature;
@@ -56,10 +57,6 @@ fn main() -> Result<()> {
         print_break_even(module, &cost, arguments.hit_rate);
     }
     Ok(())
-}
-
-fn read(path: &Path) -> Result<Vec<u8>> {
-    std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))
 }
 
 fn measure(path: &Path, rounds: u32) -> Result<Module> {

@@ -4,7 +4,8 @@
 //! The bytes written are as many as the artifact has, but those of the cache:
 //! to read the artifact itself would cost another read.
 
-use crate::roles::{ms_since, read};
+use crate::input::read;
+use crate::roles::ms_since;
 use crate::{artifact, cache_directory};
 use anyhow::Result;
 use serde::{Deserialize, Serialize};

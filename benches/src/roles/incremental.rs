@@ -3,8 +3,9 @@
 //!
 //! Each compile has an engine of its own; they share the store.
 
+use crate::input::read;
+use crate::roles::ms_since;
 use crate::roles::stock;
-use crate::roles::{ms_since, read};
 use crate::{artifact, blob, child};
 use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};

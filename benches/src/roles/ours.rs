@@ -2,7 +2,8 @@
 //! command line; and the report that both print.
 
 use crate::artifact;
-use crate::roles::{is_component, ms_since, read};
+use crate::input::read;
+use crate::roles::{is_component, ms_since};
 use anyhow::{Context as _, Result};
 use cache_client::{DiskConfig, DiskStore};
 use serde::{Deserialize, Serialize};

@@ -1,7 +1,8 @@
 //! The role of Wasmtime as it is: the smallest program that compiles a file.
 
 use crate::artifact;
-use crate::roles::{is_component, ms_since, read};
+use crate::input::read;
+use crate::roles::{is_component, ms_since};
 use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
 use std::path::Path;

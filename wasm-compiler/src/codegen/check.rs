@@ -69,15 +69,13 @@ pub(super) fn check(
     let mut read_sites = sites.iter().filter(|site| reads.contain(site)).map(|site| site.at);
     for difference in differences {
         let at = difference.at;
-        if difference.other.wrapping_sub(difference.one) == Reads::SHIFT {
+        if Reads::differ_by(&difference) {
             if read_sites.next() != Some(at) {
                 return Err(unexplained(at, "a placeholder that is not read"));
             }
             continue;
         }
-        let ordinal = Offsets::ordinal(difference.one, difference.other);
-        let number = ordinal.and_then(|ordinal| {
-            let addend = difference.one.checked_sub(Offsets::One.placeholder(ordinal))?;
+        let number = Offsets::held(&difference).and_then(|(ordinal, addend)| {
             offset_of(reads.uses, ordinal, body)?.checked_add(addend)
         });
         let number = number.ok_or(unexplained(at, "an offset of nothing"))?;
@@ -104,8 +102,7 @@ fn constant_of(reads: &Reads<'_>, site: &Site, body: &[u8]) -> Option<(u32, u8)>
         Some(access) => offset_at(body, access).ok()?.1,
     };
     let value = own.checked_add(i64::try_from(offset).ok()?)?;
-    let bytes = if ty == ConstantType::I32 { 4 } else { 8 };
-    Some((u32::try_from(value).ok()?, bytes))
+    Some((u32::try_from(value).ok()?, ty.bytes()))
 }
 
 /// One of the distinct offsets: from the body.

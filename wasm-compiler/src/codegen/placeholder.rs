@@ -28,8 +28,7 @@ use super::sites::Unexplained;
 use super::{Fresh, finish_body, in_parallel, seal_plugged, translate_function};
 use crate::compiler::Backend;
 use crate::error::CompileError;
-use crate::fingerprint::fingerprint;
-use crate::input::Input;
+use crate::input::{Input, validator};
 use crate::lookup::Slotted;
 use crate::pieces::{self, Piece};
 use crate::split::{Current, Splitting};
@@ -197,7 +196,7 @@ fn compile_with_placeholders(
     let placed: BTreeMap<StaticModuleIndex, Placed> =
         own.iter().map(placed).collect::<Result<_, CompileError>>()?;
     // The functions' numbers in the modules as they are now.
-    let splitting = Splitting::new(input, backend, &fingerprint(&backend.settings));
+    let splitting = Splitting::new(input, backend);
     in_parallel(input, wanted, |current, wanted| {
         compile(input, backend, (&placed, &splitting), sample, current, wanted)
     })
@@ -286,14 +285,10 @@ fn compile_body(
     rewritten: &Rewritten,
     symbol: &str,
 ) -> Result<CompiledFunctionBody, CompileError> {
-    let FunctionBodyData { body, validator } = &input.bodies[module][function];
-    let body = rewritten.body(body);
-    let validator = FuncToValidate {
-        resources: placed.resources.clone(),
-        index: validator.index,
-        ty: validator.ty,
-        features: validator.features,
-    };
+    let own = &input.bodies[module][function];
+    let body = rewritten.body(&own.body);
+    let resources = placed.resources.clone();
+    let validator = FuncToValidate { resources, ..validator(own) };
     let data = FunctionBodyData { body: body.clone(), validator };
     let mut compiled = translate_function(input, backend, (module, function), data, symbol)?;
     finish_body(backend, Some(body), symbol, &mut compiled)?;

@@ -48,10 +48,9 @@ pub(super) fn plugged(
     let mut code = function.buffer.data().to_vec();
     let constants = backend.finder?.plug(&mut code, &found).ok()?;
     fields.extend(constants.into_iter().map(|field| (field, 0)));
-    for (StencilField { offset, number: NumberIndex(number), .. }, addend) in &fields {
+    for (StencilField { offset, kind, number: NumberIndex(number) }, addend) in &fields {
         let value = piece.parameters.numbers.get(*number as usize)?.checked_add(*addend)?;
-        let field = code.get_mut(*offset as usize..)?.first_chunk_mut()?;
-        *field = value.to_le_bytes();
+        kind.write(&mut code, *offset, value);
     }
     fields.extend(layout);
     fields.sort_unstable_by_key(|(field, _)| field.offset);
@@ -72,21 +71,16 @@ fn offset_fields(
     let differences = with_code(function, backend, |code| {
         backend.finder?.differences(code, other.buffer.data()).ok()
     })?;
-    // The placeholders of the other code are others too.
-    let is_offset =
-        |difference: &Difference| difference.other.wrapping_sub(difference.one) != Reads::SHIFT;
-    let field = |difference: Difference| {
-        let Difference { at: offset, one, other } = difference;
-        let ordinal = Offsets::ordinal(one, other).filter(|ordinal| *ordinal < count)?;
-        let addend = one.checked_sub(Offsets::One.placeholder(ordinal))?;
+    let field = |difference: &Difference| {
+        let (ordinal, addend) = Offsets::held(difference).filter(|(at, _)| *at < count)?;
         let number = NumberIndex(first + ordinal);
-        Some((StencilField { offset, kind: FieldKind::Word, number }, addend))
+        Some((StencilField { offset: difference.at, kind: FieldKind::Word, number }, addend))
     };
-    differences.into_iter().filter(is_offset).map(field).collect()
+    differences.iter().filter(|difference| !Reads::differ_by(difference)).map(field).collect()
 }
 
 /// What stands in the place of the offsets of accesses, one time and another. The
-/// placeholders of constants are others, too, by [`Reads::SHIFT`].
+/// placeholders of constants are others, too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Offsets {
     One,
@@ -109,12 +103,14 @@ impl Offsets {
         }
     }
 
-    /// Which offset a field holds that differs between the two. The differences are not
-    /// the same for any two of them, whatever is added to both.
-    pub(super) fn ordinal(one: u32, other: u32) -> Option<u32> {
+    /// Which offset a field holds that differs between the two, and what is added to it.
+    /// The differences are not the same for any two of them, whatever is added to both.
+    pub(super) fn held(difference: &Difference) -> Option<(u32, u32)> {
+        let Difference { at: _, one, other } = *difference;
         let step = Self::ONE_STEP + Self::OTHER_STEP;
         let missing = (Self::OTHER - Self::ONE).checked_sub(other.checked_sub(one)?)?;
-        missing.is_multiple_of(step).then_some(missing / step)
+        let ordinal = missing.is_multiple_of(step).then_some(missing / step)?;
+        Some((ordinal, one.checked_sub(Self::One.placeholder(ordinal))?))
     }
 }
 
@@ -141,7 +137,12 @@ impl Reads<'_> {
     const STRIDE: u32 = 16;
 
     /// By how many bytes the placeholders of one code and another are apart.
-    pub(super) const SHIFT: u32 = 2 * Self::STRIDE;
+    const SHIFT: u32 = 2 * Self::STRIDE;
+
+    /// Whether two codes differ as in the placeholders that they read.
+    pub(super) fn differ_by(difference: &Difference) -> bool {
+        difference.other.wrapping_sub(difference.one) == Self::SHIFT
+    }
 
     fn end(&self) -> u32 {
         self.first_at + 2 * self.count * Self::STRIDE
@@ -168,8 +169,7 @@ impl Reads<'_> {
         let mut uses = self.uses.constants.iter();
         let is_used = uses.any(|used| used.ordinal == ordinal && used.ty == ty);
         let number = NumberIndex(piece.layout.parameter_count() + ordinal);
-        let bytes = if ty == ConstantType::I32 { 4 } else { 8 };
-        is_used.then_some(Read { site: *site, number, bytes })
+        is_used.then_some(Read { site: *site, number, bytes: ty.bytes() })
     }
 }
 

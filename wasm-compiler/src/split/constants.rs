@@ -44,6 +44,16 @@ pub(crate) enum ConstantType {
     I64,
 }
 
+impl ConstantType {
+    /// A constant's size in bytes.
+    pub(crate) const fn bytes(self) -> u8 {
+        match self {
+            Self::I32 => 4,
+            Self::I64 => 8,
+        }
+    }
+}
+
 /// A constant of the body that is a parameter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ConstantUse {

@@ -5,12 +5,11 @@ use super::constants::{ConstantType, Constants, OFFSET_MAX, Offset, Uses};
 use super::facts::{Callee, ModuleFacts, Sink};
 use super::operators;
 use crate::error::CompileError;
+use crate::input::validator;
 use crate::layout::Layout;
 use crate::pieces::external_name;
 use stencil::{FunctionParameters, FunctionStencil, SourceLocations, StencilKind, StencilWriter};
-use wasmparser::{
-    BranchHint, FuncToValidate, FuncValidatorAllocations, HeapType, UnpackedIndex, ValType,
-};
+use wasmparser::{BranchHint, FuncValidatorAllocations, HeapType, UnpackedIndex, ValType};
 use wasmtime_environ::{
     DataIndex, DefinedFuncIndex, EntityRef, FuncIndex, FunctionBodyData, GlobalIndex, MemoryIndex,
     ModuleInternedTypeIndex, TableIndex, TagIndex, TypeIndex, WasmHeapType,
@@ -53,14 +52,9 @@ impl<'a> Splitter<'a> {
         data: &FunctionBodyData<'_>,
     ) -> Result<Split<'_>, CompileError> {
         let facts = self.facts;
-        let FunctionBodyData { body, validator } = data;
-        let mut validator = FuncToValidate {
-            resources: validator.resources.clone(),
-            index: validator.index,
-            ty: validator.ty,
-            features: validator.features,
-        }
-        .into_validator(self.allocations.take().unwrap_or_default());
+        let body = &data.body;
+        let allocations = self.allocations.take().unwrap_or_default();
+        let mut validator = validator(data).into_validator(allocations);
         self.writer.clear();
         self.ordinals.start();
         let index = facts.translation.module.func_index(function);

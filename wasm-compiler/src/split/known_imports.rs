@@ -7,7 +7,6 @@
 //! intrinsics, so that the state is put in by hand here.
 
 use crate::compiler::Backend;
-use crate::fingerprint::fingerprint;
 use crate::input;
 use crate::settings::{Options, Settings};
 use crate::split;
@@ -33,8 +32,7 @@ fn key(known: Option<KnownFunc>) -> CacheKey {
         input::read(&wasm, &backend.settings, page_size_align, &adapters).expect("it is a module");
     let module = StaticModuleIndex::from_u32(0);
     input.modules[module].known_imported_functions[FuncIndex::from_u32(0)] = known;
-    let fingerprint = fingerprint(&backend.settings);
-    let pieces = split::split(&input, &backend, &fingerprint).expect("it is valid");
+    let pieces = split::split(&input, &backend).expect("it is valid");
     let caller = FuncKey::DefinedWasmFunction(module, DefinedFuncIndex::from_u32(0));
     let mut keys = pieces.iter().filter(|piece| piece.func_key == caller);
     keys.next().and_then(|piece| piece.cache_key).expect("it is cached")
