@@ -24,20 +24,21 @@ fn interrupted_after(sandbox: &Sandbox, delay: Duration, signal: Signal) -> Opti
 fn nothing_is_left_behind_at_any_time() {
     let sandbox = Sandbox::new();
     sandbox.write("o.cwasm", "old");
+    let expected = stock(&wasmtime::Config::new(), &testdata("wasm/ledger.wasm"));
     let mut interrupted = 0;
     for step in 0..24 {
         let signal = if step % 2 == 0 { Signal::INT } else { Signal::TERM };
         match interrupted_after(&sandbox, Duration::from_millis(step * 20), signal) {
-            Some(130) => {
-                interrupted += 1;
-                assert_eq!(fs::read(sandbox.path("o.cwasm")).unwrap(), b"old");
-            }
+            Some(130) => interrupted += 1,
             // It was done before, or not yet watching.
-            Some(0) => drop(sandbox.write("o.cwasm", "old")),
-            None => assert_eq!(fs::read(sandbox.path("o.cwasm")).unwrap(), b"old"),
+            Some(0) | None => {}
             other => panic!("exit code {other:?}"),
         }
+        // A signal can also come between the file's new name and the end.
+        let output = fs::read(sandbox.path("o.cwasm")).unwrap();
+        assert!(output == b"old" || output == expected, "half an output, at step {step}");
         assert_eq!(sandbox.names(), ["o.cwasm"]);
+        sandbox.write("o.cwasm", "old");
     }
     assert!(interrupted > 0, "no compile was interrupted");
 }
