@@ -7,6 +7,7 @@
 mod capture;
 mod check;
 mod frame;
+mod offsets;
 mod placeholder;
 mod relocate;
 pub(crate) mod sites;
@@ -20,7 +21,7 @@ use crate::verify::VerifySample;
 pub(crate) use capture::{CaptureError, reloc_of};
 pub(crate) use frame::{CIE_POINTER_AT, FrameTables, PC_BEGIN_AT, PC_BEGIN_END};
 use rayon::prelude::*;
-use relocate::Reads;
+use relocate::{Fields, Reads};
 use stencil::compiled::StencilField;
 use stencil::{CacheKey, CompiledStencil, EntryBytes, MissReason, NewEntry, StencilBuilder, entry};
 use wasmparser::FunctionBody;
@@ -160,17 +161,16 @@ fn seal(
 }
 
 /// Makes the entry of code that was compiled with placeholders; `None` if what it knows
-/// of its numbers is not understood. `other` is the same code with other offsets.
+/// of its numbers is not understood. `offsets` are the fields that hold offsets of accesses.
 fn seal_plugged(
     compiled: &CompiledFunctionBody,
-    other: Option<&CompiledFunctionBody>,
+    offsets: Fields,
     Slotted { piece, slot }: Slotted<'_>,
     reads: &Reads<'_>,
     backend: &Backend,
 ) -> Result<Option<Fresh>, CaptureError> {
     let function = function_of(compiled)?;
-    let other = other.map(function_of).transpose()?;
-    let plugged = relocate::plugged((function, other), piece, reads, backend);
+    let plugged = relocate::plugged(function, offsets, piece, reads, backend);
     let Some((code, fields)) = plugged else { return Ok(None) };
     let stencil = capture::capture(function, compiled.needs_gc_heap, code.clone(), piece, backend)?;
     let key = piece.cache_key.unwrap_or(NO_KEY);

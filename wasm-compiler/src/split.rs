@@ -21,7 +21,7 @@ use crate::error::CompileError;
 use crate::input::Input;
 use crate::pieces::{self, Piece};
 pub(crate) use constants::{
-    CONSTANTS_MAX, ConstantType, ConstantUse, OFFSET_MAX, OFFSET_MIN, Uses,
+    CONSTANTS_MAX, ConstantType, ConstantUse, OFFSET_MAX, OFFSET_MIN, OffsetUse, Uses,
 };
 use facts::ModuleFacts;
 use function::Splitter;

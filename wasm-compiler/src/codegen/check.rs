@@ -11,8 +11,9 @@
 mod body;
 
 use super::function_of;
+use super::offsets::Offsets;
 use super::placeholder::offset_at;
-use super::relocate::{self, Offsets, Reads};
+use super::relocate::{self, Reads};
 use super::sites::{Base, Expected, Site, Unexplained};
 use crate::compiler::Backend;
 use crate::layout::Layout;

@@ -14,18 +14,16 @@
 //!
 //! For the same time no table is of a fixed size, so that code loads it.
 //!
-//! An offset that an access adds to its address is a number of the operator, and no value
-//! that could be read. Functions that have such parameters are compiled twice, with other
-//! offsets in the place of theirs: what differs between the two codes has to be fields that
-//! hold these offsets, and nothing else.
+//! An offset that an access adds to its address is no constant; see [`super::offsets`].
 
 mod body;
 mod validation;
 
 use super::check::{self, Template};
-use super::relocate::{Offsets, Reads};
+use super::offsets::{self, Offsets};
+use super::relocate::Reads;
 use super::sites::Unexplained;
-use super::{Fresh, finish_body, in_parallel, seal_plugged, translate_function};
+use super::{Fresh, finish_body, function_of, in_parallel, seal_plugged, translate_function};
 use crate::compiler::Backend;
 use crate::error::CompileError;
 use crate::input::{Input, validator};
@@ -228,19 +226,26 @@ fn compile<'s>(
     };
     let one = body(Offsets::One)?;
     let compiled = compile_body(input, backend, placed, location, &one, &symbol)?;
+    let Ok(code) = function_of(&compiled) else { return Ok(None) };
+    let reads = Reads { first_at: placed.first_at, count: placed.count, uses: &uses };
+    let seen = offsets::seen(code, &one.accesses, (&piece, &reads), backend);
     let is_checked =
         sample.is_some_and(|sample| slotted.piece.cache_key.is_some_and(|key| sample.takes(&key)));
-    let other = match uses.offsets.is_empty() && !is_checked {
+    let other = match seen.is_some() && !is_checked {
         true => None,
         false => {
             let other = body(Offsets::Other)?;
             Some(compile_body(input, backend, placed, location, &other, &symbol)?)
         }
     };
+    let found = seen.or_else(|| {
+        let other = function_of(other.as_ref()?).ok()?;
+        offsets::between(code, other, (&piece, &reads), backend)
+    });
+    let Some(found) = found else { return Ok(None) };
     piece.parameters.source = one.source.clone();
-    let reads = Reads { first_at: placed.first_at, count: placed.count, uses: &uses };
     let there = Slotted { piece: &piece, slot: slotted.slot };
-    let sealed = seal_plugged(&compiled, other.as_ref(), there, &reads, backend);
+    let sealed = seal_plugged(&compiled, found, there, &reads, backend);
     // Why no entry can hold the code is said by who compiles it without placeholders.
     let Some(fresh) = sealed.unwrap_or(None) else { return Ok(None) };
     if is_checked && let Some(other) = &other {

@@ -7,8 +7,8 @@
 use super::sites::{Base, Code, Difference, Landing, Read, Site};
 use crate::compiler::Backend;
 use crate::pieces::Piece;
-use crate::split::{CONSTANTS_MAX, ConstantType, OFFSET_MAX, OFFSET_MIN, Uses};
-use stencil::compiled::{FieldKind, StencilField, StencilHandler};
+use crate::split::{ConstantType, Uses};
+use stencil::compiled::{StencilField, StencilHandler};
 use stencil::finalize::finalize;
 use stencil::{CacheKey, NumberIndex, entry};
 use wasmtime_environ::PtrSize as _;
@@ -28,9 +28,10 @@ pub(super) fn fields(
 }
 
 /// The same for code with placeholders: the code with this piece's numbers in their
-/// place, and all its fields. `other` is the code with other offsets.
+/// place, and all its fields. `offsets` are the fields that hold offsets of accesses.
 pub(super) fn plugged(
-    (function, other): (&CompiledFunction, Option<&CompiledFunction>),
+    function: &CompiledFunction,
+    offsets: Fields,
     piece: &Piece,
     reads: &Reads<'_>,
     backend: &Backend,
@@ -41,10 +42,7 @@ pub(super) fn plugged(
     let layout = layout_fields(&others, piece, backend)?;
     let found = placeholders.iter().map(|site| reads.of(site, piece));
     let found: Vec<Read> = found.collect::<Option<_>>()?;
-    let mut fields = match other {
-        Some(other) => offset_fields(function, other, reads, piece, backend)?,
-        None => Vec::new(),
-    };
+    let mut fields = offsets;
     let mut code = function.buffer.data().to_vec();
     let constants = backend.finder?.plug(&mut code, &found).ok()?;
     fields.extend(constants.into_iter().map(|field| (field, 0)));
@@ -56,71 +54,6 @@ pub(super) fn plugged(
     fields.sort_unstable_by_key(|(field, _)| field.offset);
     Some((code, fields))
 }
-
-/// The fields that hold offsets of accesses: all in which two codes differ.
-fn offset_fields(
-    function: &CompiledFunction,
-    other: &CompiledFunction,
-    reads: &Reads<'_>,
-    piece: &Piece,
-    backend: &Backend,
-) -> Option<Fields> {
-    let uses = reads.uses;
-    let count = uses.offsets.iter().map(|used| used.ordinal + 1).max().unwrap_or(0);
-    let first = piece.layout.parameter_count() + uses.distinct_constants;
-    let differences = with_code(function, backend, |code| {
-        backend.finder?.differences(code, other.buffer.data()).ok()
-    })?;
-    let field = |difference: &Difference| {
-        let (ordinal, addend) = Offsets::held(difference).filter(|(at, _)| *at < count)?;
-        let number = NumberIndex(first + ordinal);
-        Some((StencilField { offset: difference.at, kind: FieldKind::Word, number }, addend))
-    };
-    differences.iter().filter(|difference| !Reads::differ_by(difference)).map(field).collect()
-}
-
-/// What stands in the place of the offsets of accesses, one time and another. The
-/// placeholders of constants are others, too.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Offsets {
-    One,
-    Other,
-}
-
-impl Offsets {
-    /// The first of each, and how far apart they are. All are such as an offset that is a
-    /// parameter may be, and none is anything special: all are odd.
-    const ONE: u32 = (1 << 24) + 37;
-    const OTHER: u32 = OFFSET_MAX as u32 - 2027;
-    const ONE_STEP: u32 = 64;
-    const OTHER_STEP: u32 = 48;
-
-    /// The offset in the place of one of the function's distinct offsets.
-    pub(super) const fn placeholder(self, ordinal: u32) -> u32 {
-        match self {
-            Self::One => Self::ONE + Self::ONE_STEP * ordinal,
-            Self::Other => Self::OTHER - Self::OTHER_STEP * ordinal,
-        }
-    }
-
-    /// Which offset a field holds that differs between the two, and what is added to it.
-    /// The differences are not the same for any two of them, whatever is added to both.
-    pub(super) fn held(difference: &Difference) -> Option<(u32, u32)> {
-        let Difference { at: _, one, other } = *difference;
-        let step = Self::ONE_STEP + Self::OTHER_STEP;
-        let missing = (Self::OTHER - Self::ONE).checked_sub(other.checked_sub(one)?)?;
-        let ordinal = missing.is_multiple_of(step).then_some(missing / step)?;
-        Some((ordinal, one.checked_sub(Self::One.placeholder(ordinal))?))
-    }
-}
-
-// All of them are parameters' offsets, and the two kinds do not overlap.
-const _: () = {
-    let last = CONSTANTS_MAX as u32;
-    assert!(Offsets::One.placeholder(0) as u64 >= OFFSET_MIN);
-    assert!(Offsets::Other.placeholder(0) as u64 <= OFFSET_MAX);
-    assert!(Offsets::One.placeholder(last) < Offsets::Other.placeholder(last));
-};
 
 /// Which accesses of the `VMContext` are reads of placeholders.
 pub(super) struct Reads<'u> {
@@ -161,6 +94,11 @@ impl Reads<'_> {
             _ => ConstantType::I64,
         };
         distance.is_multiple_of(Self::STRIDE).then_some((placeholder / 2, ty))
+    }
+
+    /// Which of the piece's numbers one of its distinct offsets is.
+    pub(super) fn number_of_offset(&self, ordinal: u32, piece: &Piece) -> NumberIndex {
+        NumberIndex(piece.layout.parameter_count() + self.uses.distinct_constants + ordinal)
     }
 
     /// The read that a site is, if it is one of the function's placeholders.

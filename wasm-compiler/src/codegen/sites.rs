@@ -15,6 +15,7 @@
 
 mod x86_64;
 
+use std::ops::Range;
 use stencil::NumberIndex;
 use stencil::compiled::StencilField;
 use target_lexicon::Architecture;
@@ -81,6 +82,19 @@ pub(crate) struct Read {
     pub(crate) bytes: u8,
 }
 
+/// Four bytes of an instruction that hold a number which is looked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Word {
+    /// Byte offset in the code.
+    pub(crate) at: u32,
+    /// Where the instruction starts.
+    pub(crate) instruction: u32,
+    pub(crate) value: u32,
+    /// They are the displacement of an access whose address is the sum of two registers and
+    /// the number.
+    pub(crate) is_added_to_two: bool,
+}
+
 /// A field of four bytes in which two codes differ.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Difference {
@@ -112,6 +126,9 @@ pub(crate) trait Finder: Sync {
     /// ascending order of offset. No instruction moves, and what the constants need besides
     /// is behind the code.
     fn plug(&self, code: &mut Vec<u8>, reads: &[Read]) -> Result<Vec<StencilField>, Unexplained>;
+
+    /// Finds whatever four bytes of an instruction hold one of some numbers.
+    fn words(&self, code: &Code<'_>, values: &Range<u32>) -> Result<Vec<Word>, Unexplained>;
 
     /// Finds the fields in which two codes differ, in ascending order of offset, if they
     /// differ in nothing but displacements and constants of their instructions.

@@ -4,13 +4,14 @@
 //! entity is such code. Wasmtime judges every artifact, and nothing is rejected.
 
 use super::Compiler;
-use crate::codegen::sites::{Code, Difference, Expected, Finder, Read, Site, Unexplained};
+use crate::codegen::sites::{Code, Difference, Expected, Finder, Read, Site, Unexplained, Word};
 use crate::report::Report;
 use crate::settings::{Settings, Stencils};
 use crate::verify::VerifySample;
 use oracle::same::{assert_same, stock};
 use oracle::store::MemoryStore;
 use std::borrow::Cow;
+use std::ops::Range;
 use std::sync::Mutex;
 use stencil::compiled::StencilField;
 use stencil::{CacheKey, CacheStore, Lookup, NewEntry, PublishSummary, entry};
@@ -73,6 +74,10 @@ impl Finder for Refuse {
     }
 
     fn plug(&self, _: &mut Vec<u8>, _: &[Read]) -> Result<Vec<StencilField>, Unexplained> {
+        Err(REFUSED)
+    }
+
+    fn words(&self, _: &Code<'_>, _: &Range<u32>) -> Result<Vec<Word>, Unexplained> {
         Err(REFUSED)
     }
 

@@ -83,6 +83,8 @@ pub(crate) struct Uses {
     /// numbers behind those of the layout, and the offsets behind them.
     pub(crate) distinct_constants: u32,
     pub(crate) offsets: Vec<OffsetUse>,
+    /// Another access has an offset that could be a parameter by its size.
+    pub(crate) has_far_offset_in_key: bool,
     /// There is a table whose size stock code would know.
     pub(crate) has_fixed_table: bool,
 }
@@ -91,6 +93,11 @@ impl Uses {
     /// Whether there are none.
     pub(crate) fn is_empty(&self) -> bool {
         self.constants.is_empty() && self.offsets.is_empty() && !self.has_fixed_table
+    }
+
+    /// How many distinct offsets are parameters.
+    pub(crate) fn offset_count(&self) -> u32 {
+        self.offsets.iter().map(|used| used.ordinal + 1).max().unwrap_or(0)
     }
 }
 
@@ -145,6 +152,7 @@ pub(super) struct Constants {
     /// The distinct offsets, in the order of their ordinals; and those.
     distinct_offsets: Vec<u32>,
     offset_ordinals: HashMap<u32, u32>,
+    has_far_offset_in_key: bool,
     /// The sizes of the tables that are used, if they cannot grow.
     tables: Vec<Option<u64>>,
 }
@@ -161,6 +169,7 @@ impl Constants {
         self.offsets.clear();
         self.distinct_offsets.clear();
         self.offset_ordinals.clear();
+        self.has_far_offset_in_key = false;
         self.tables.clear();
     }
 
@@ -226,6 +235,11 @@ impl Constants {
         Offset::Parameter(ordinal)
     }
 
+    /// The offset of an access is in the key.
+    pub(super) fn keep_offset(&mut self, offset: u64) {
+        self.has_far_offset_in_key |= (OFFSET_MIN..=OFFSET_MAX).contains(&offset);
+    }
+
     /// A table is used for the first time; its size, if it cannot grow.
     pub(super) fn table(&mut self, size: Option<u64>) {
         self.tables.push(size);
@@ -280,6 +294,7 @@ impl Constants {
         let distinct_constants = self.ordinals.len() as u32;
         let has_fixed_table = self.tables.iter().any(Option::is_some);
         let offsets = std::mem::take(&mut self.offsets);
-        Uses { constants, distinct_constants, offsets, has_fixed_table }
+        let has_far_offset_in_key = self.has_far_offset_in_key;
+        Uses { constants, distinct_constants, offsets, has_far_offset_in_key, has_fixed_table }
     }
 }

@@ -230,6 +230,7 @@ impl Encoder<'_, '_> {
         };
         match use_of_offset {
             Offset::InKey => {
+                self.constants.keep_offset(offset);
                 self.out.u8(IN_KEY);
                 self.out.uleb(offset);
                 offset

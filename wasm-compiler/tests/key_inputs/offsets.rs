@@ -2,7 +2,7 @@
 //! constant, else a parameter as long as no bounds check depends on it.
 
 use crate::check::{Setup, X86_64, check_changes, check_keeps, check_kept_by_layout};
-use crate::relocatable::{RELOCATABLE, check_in_key, check_number, relocatable};
+use crate::relocatable::{RELOCATABLE, check_in_key, check_kept, check_number, relocatable};
 
 /// From here on offsets are parameters.
 const MIN: u64 = 1 << 16;
@@ -71,6 +71,70 @@ fn offset_of_a_store() {
         module("3", &format!("{store} (i32.load offset={offset} (local.get 0))"))
     };
     check_number(&RELOCATABLE, &module(70_000, 80_000), &module(80_000, 70_000));
+}
+
+/// A load and another operator can become one instruction; two loads can become one, or
+/// none; an address can be a constant that only the compiler knows.
+#[test]
+fn offset_that_one_code_does_not_show() {
+    let forms = [
+        "(i32.add (local.get 0) (i32.load offset=OFFSET (local.get 0)))",
+        "(i32.sub (i32.load offset=OFFSET (local.get 0))
+            (i32.rotl (i32.load offset=OFFSET (local.get 0)) (i32.const 1)))",
+        "(drop (i32.load offset=OFFSET (local.get 0))) (local.get 0)",
+        "(if (i32.const 0) (then (drop (i32.load offset=OFFSET (local.get 0))))) (local.get 0)",
+        "(local $zero i32) (i32.load offset=OFFSET (local.get $zero))",
+        "(local $c i32) (local.set $c (i32.const 8)) (i32.load offset=OFFSET (local.get $c))",
+        "(local $c i32) (local.set $c (i32.const 8)) (i32.load offset=OFFSET
+            (i32.add (local.get 0) (local.get $c)))",
+    ];
+    for form in forms {
+        let module = |offset: u64| module(LARGE, &form.replace("OFFSET", &offset.to_string()));
+        check_number(&RELOCATABLE, &module(70_000), &module(80_000));
+    }
+}
+
+/// What stands in the place of the first offset while code is generated; that of the next
+/// is 64 more.
+const PLACEHOLDER: u64 = (1 << 24) + 37;
+
+/// With a placeholder for its offset one access is the same as another. With any other
+/// offset it is not.
+#[test]
+fn address_that_is_equal_to_that_of_a_placeholder() {
+    // The optimiser computes it.
+    let address = |address: u64| {
+        let low = address - (1 << 24);
+        format!("(i32.or (i32.shl (i32.const 1) (i32.const 24)) (i32.const {low}))")
+    };
+    for index in [0, 8] {
+        let constant = format!("(i32.load {})", address(PLACEHOLDER + index));
+        let set = format!("(local $c i32) (local.set $c (i32.const {index}))");
+        for store in ["", "(i32.store (local.get 0) (i32.const 17))"] {
+            let module = |offset: u64| {
+                let load = format!("(i32.load offset={offset} (local.get $c))");
+                let body =
+                    format!("{set} {store} (i32.sub {load} (i32.rotl {constant} (local.get 0)))");
+                module(LARGE, &body)
+            };
+            check_kept(&RELOCATABLE, &module(70_000), &module(80_000));
+        }
+    }
+    // Those of two placeholders are.
+    let two = |offset: u64| {
+        let one = format!("(i32.load offset={offset} (local.get $c))");
+        let next = "(i32.load offset=90000 (local.get $zero))";
+        let set = "(local $c i32) (local $zero i32) (local.set $c (i32.const 64))";
+        module(LARGE, &format!("{set} (i32.sub {one} (i32.rotl {next} (local.get 0)))"))
+    };
+    check_kept(&RELOCATABLE, &two(70_000), &two(80_000));
+    // An offset in the key is one, from the same address.
+    let kept = |offset: u64| {
+        let one = format!("(i32.load offset={offset} (local.get 0))");
+        let kept = format!("(i32x4.extract_lane 1 (v128.load offset={PLACEHOLDER} (local.get 0)))");
+        module(LARGE, &format!("(i32.sub {one} (i32.rotl {kept} (local.get 0)))"))
+    };
+    check_number(&RELOCATABLE, &kept(70_000), &kept(80_000));
 }
 
 /// Those of vectors are in the key.

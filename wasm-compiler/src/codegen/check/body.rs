@@ -1,8 +1,8 @@
 //! The body that was compiled -> whether it is the function's, with a placeholder in the
 //! place of each constant that is a parameter, and nothing else.
 
+use super::super::offsets::Offsets;
 use super::super::placeholder::offset_at;
-use super::super::relocate::Offsets;
 use super::super::sites::Unexplained;
 use crate::split::{ConstantUse, Uses};
 use std::collections::BTreeMap;

@@ -1,10 +1,12 @@
 //! A function's body -> the same with placeholders in the place of its constants, and
 //! other offsets in the place of those that are parameters.
 
-use super::super::relocate::Offsets;
+use super::super::offsets::{Access, Offsets};
 use crate::error::CompileError;
-use crate::split::{ConstantType, ConstantUse, Uses};
+use crate::split::{ConstantType, ConstantUse, OffsetUse, Uses};
+use std::iter::Peekable;
 use std::ops::Range;
+use std::slice::Iter;
 use stencil::SourceLocations;
 use wasmparser::{BinaryReader, BinaryReaderError, FunctionBody};
 use wasmtime_environ::GlobalIndex;
@@ -14,6 +16,8 @@ pub(super) struct Rewritten {
     bytes: Vec<u8>,
     /// Where the operators stand in it, as if it stood where the body does.
     pub(super) source: SourceLocations,
+    /// The accesses that have other offsets, in the order of the body.
+    pub(super) accesses: Vec<Access>,
 }
 
 /// Bytes of a body, and what is to stand there.
@@ -47,7 +51,13 @@ impl Rewritten {
             at = range.end;
         }
         bytes.extend_from_slice(&original[at..]);
-        Ok(Self { bytes, source: moved(source, &edits) })
+        let mut moves = Moves::new(source.base(), &edits);
+        let access = |used: &OffsetUse| {
+            let location = moves.location(source.base() + used.at);
+            Access { location, ordinal: used.ordinal }
+        };
+        let accesses = uses.offsets.iter().map(access).collect();
+        Ok(Self { bytes, source: moved(source, &edits), accesses })
     }
 
     /// The body's bytes.
@@ -110,20 +120,38 @@ pub(in super::super) fn offset_at(
 
 /// Where the operators stand after edits.
 fn moved(source: &SourceLocations, edits: &[Edit]) -> SourceLocations {
-    let mut offsets = Vec::new();
-    source.expand_into(&mut offsets);
+    let mut locations = Vec::new();
+    source.expand_into(&mut locations);
     let base = source.base();
-    let mut moved = SourceLocations::starting_at(base, offsets.len());
-    let mut edits = edits.iter().peekable();
-    let mut by = 0;
-    for offset in &offsets[1..] {
-        let in_body = (offset - base) as usize;
-        while let Some((range, replacement)) = edits.next_if(|(range, _)| range.start < in_body) {
-            by += replacement.len() as i64 - range.len() as i64;
-        }
-        moved.push((i64::from(*offset) + by) as u32);
+    let mut moved = SourceLocations::starting_at(base, locations.len());
+    let mut moves = Moves::new(base, edits);
+    for location in &locations[1..] {
+        moved.push(moves.location(*location));
     }
     moved
+}
+
+/// Edits on the way through the body from its start.
+struct Moves<'e> {
+    base: u32,
+    edits: Peekable<Iter<'e, Edit>>,
+    /// By how many bytes what comes next has moved.
+    by: i64,
+}
+
+impl<'e> Moves<'e> {
+    fn new(base: u32, edits: &'e [Edit]) -> Self {
+        Self { base, edits: edits.iter().peekable(), by: 0 }
+    }
+
+    /// Where an operator stands now; asked for in the order of the body.
+    fn location(&mut self, location: u32) -> u32 {
+        let at = (location - self.base) as usize;
+        while let Some((range, replacement)) = self.edits.next_if(|(range, _)| range.start < at) {
+            self.by += replacement.len() as i64 - range.len() as i64;
+        }
+        (i64::from(location) + self.by) as u32
+    }
 }
 
 pub(super) fn put_leb(bytes: &mut Vec<u8>, mut value: u32) {

@@ -1,6 +1,6 @@
 //! x86-64: code -> sites, in three steps: [`graph`] decodes what can be reached,
 //! [`flow`] follows the pointers until nothing changes, [`find`] collects. What is made of
-//! sites: [`plug`], [`differences`], [`check`].
+//! sites: [`plug`], [`words`], [`differences`], [`check`].
 
 mod check;
 mod differences;
@@ -8,8 +8,10 @@ mod flow;
 mod graph;
 mod instruction;
 mod plug;
+mod words;
 
-use super::{Code, Difference, Expected, Finder, Read, Site, Unexplained};
+use super::{Code, Difference, Expected, Finder, Read, Site, Unexplained, Word};
+use std::ops::Range;
 use stencil::compiled::StencilField;
 
 /// The architecture.
@@ -22,6 +24,10 @@ impl Finder for X86_64 {
 
     fn plug(&self, code: &mut Vec<u8>, reads: &[Read]) -> Result<Vec<StencilField>, Unexplained> {
         plug::plug(code, reads)
+    }
+
+    fn words(&self, code: &Code<'_>, values: &Range<u32>) -> Result<Vec<Word>, Unexplained> {
+        words::words(code, values)
     }
 
     fn differences(&self, one: &Code<'_>, other: &[u8]) -> Result<Vec<Difference>, Unexplained> {

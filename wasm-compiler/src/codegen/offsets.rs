@@ -1,0 +1,159 @@
+//! The code of a function with other offsets in its accesses -> the fields that hold them.
+//!
+//! An offset that an access adds to its address is a number of the operator, and no value
+//! that could be read, as a constant can (see [`super::placeholder`]). So the function is
+//! compiled with other offsets in the place of its own, and these are looked for in the code:
+//!
+//! * [`seen`]: in most codes each access adds its offset by itself, to two registers that are
+//!   computed without it. Then nothing else depends on it.
+//! * [`between`]: otherwise the function is compiled once more, with yet other offsets. What
+//!   differs between the two codes has to be fields that hold offsets, and nothing else.
+//!
+//! The checker compiles twice in any case.
+
+use super::relocate::{Fields, Reads, with_code};
+use super::sites::{Difference, Word};
+use crate::compiler::Backend;
+use crate::pieces::Piece;
+use crate::split::{CONSTANTS_MAX, OFFSET_MAX, OFFSET_MIN};
+use cranelift_codegen::ir::TrapCode;
+use std::collections::BTreeSet;
+use stencil::compiled::{FieldKind, StencilField};
+use wasmtime_environ::InstructionAddressMap;
+use wasmtime_internal_cranelift::CompiledFunction;
+
+/// An access with another offset, in the body that is compiled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Access {
+    /// The source location of its operator.
+    pub(super) location: u32,
+    /// Which of the function's distinct offsets it has.
+    pub(super) ordinal: u32,
+}
+
+/// The fields that hold offsets of accesses, if the code shows that nothing but these
+/// depends on the offsets; `accesses` are in the order of the body.
+///
+/// That is so if what is left of each access are instructions that add its offset, as it is,
+/// to the sum of two registers. The sum is then the address without the offset, for this offset
+/// as for any other. Since there are two registers the address is no constant, which alone
+/// could make an access the same as one with another offset; no access has been left out for
+/// that. Conditions that do not hold are no error: the offsets may still be [`between`] two codes.
+pub(super) fn seen(
+    function: &CompiledFunction,
+    accesses: &[Access],
+    (piece, reads): (&Piece, &Reads<'_>),
+    backend: &Backend,
+) -> Option<Fields> {
+    if accesses.is_empty() {
+        return Some(Vec::new());
+    }
+    // An access with such an offset of its own could be taken for one of these.
+    if reads.uses.has_far_offset_in_key {
+        return None;
+    }
+    let locations = Locations(&function.address_map().instructions);
+    let access_at = |offset| {
+        let location = locations.of(offset)?;
+        let at = accesses.binary_search_by_key(&location, |access| access.location).ok()?;
+        Some((at, accesses[at]))
+    };
+    let end = Offsets::One.placeholder(reads.uses.offset_count());
+    let placeholders = Offsets::One.placeholder(0)..end;
+    let words =
+        with_code(function, backend, |code| backend.finder?.words(code, &placeholders).ok())?;
+    let mut is_seen = vec![false; accesses.len()];
+    let mut own = BTreeSet::new();
+    let mut fields = Vec::new();
+    for Word { at, instruction, value, is_added_to_two } in words {
+        let (index, access) = access_at(instruction)?;
+        if !is_added_to_two || value != Offsets::One.placeholder(access.ordinal) {
+            return None;
+        }
+        is_seen[index] = true;
+        own.insert(instruction);
+        let number = reads.number_of_offset(access.ordinal, piece);
+        fields.push((StencilField { offset: at, kind: FieldKind::Word, number }, 0));
+    }
+    // No access has been left out, and none has an address that was computed elsewhere.
+    let mut others =
+        function.buffer.traps().iter().filter(|trap| {
+            trap.code == TrapCode::HEAP_OUT_OF_BOUNDS && !own.contains(&trap.offset)
+        });
+    let has_others = others.any(|trap| access_at(trap.offset).is_some());
+    (!has_others && is_seen.iter().all(|seen| *seen)).then_some(fields)
+}
+
+/// Where the instructions come from, in ascending order of offset.
+struct Locations<'f>(&'f [InstructionAddressMap]);
+
+impl Locations<'_> {
+    /// The source location of the instruction at an offset of the code.
+    fn of(&self, offset: u32) -> Option<u32> {
+        let behind = self.0.partition_point(|instruction| instruction.code_offset <= offset);
+        self.0.get(behind.checked_sub(1)?)?.srcloc.file_offset()
+    }
+}
+
+/// The fields that hold offsets of accesses: all in which two codes differ.
+pub(super) fn between(
+    function: &CompiledFunction,
+    other: &CompiledFunction,
+    (piece, reads): (&Piece, &Reads<'_>),
+    backend: &Backend,
+) -> Option<Fields> {
+    let differences = with_code(function, backend, |code| {
+        backend.finder?.differences(code, other.buffer.data()).ok()
+    })?;
+    let field = |difference: &Difference| {
+        let (ordinal, addend) = Offsets::held(difference)?;
+        let number = reads.number_of_offset(ordinal, piece);
+        let is_one = ordinal < reads.uses.offset_count();
+        let field = StencilField { offset: difference.at, kind: FieldKind::Word, number };
+        is_one.then_some((field, addend))
+    };
+    differences.iter().filter(|difference| !Reads::differ_by(difference)).map(field).collect()
+}
+
+/// What stands in the place of the offsets of accesses, one time and another. The
+/// placeholders of constants are others, too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Offsets {
+    One,
+    Other,
+}
+
+impl Offsets {
+    /// The first of each, and how far apart they are. All are such as an offset that is a
+    /// parameter may be, and none is anything special: all are odd.
+    const ONE: u32 = (1 << 24) + 37;
+    const OTHER: u32 = OFFSET_MAX as u32 - 2027;
+    const ONE_STEP: u32 = 64;
+    const OTHER_STEP: u32 = 48;
+
+    /// The offset in the place of one of the function's distinct offsets.
+    pub(super) const fn placeholder(self, ordinal: u32) -> u32 {
+        match self {
+            Self::One => Self::ONE + Self::ONE_STEP * ordinal,
+            Self::Other => Self::OTHER - Self::OTHER_STEP * ordinal,
+        }
+    }
+
+    /// Which offset a field holds that differs between the two, and what is added to it.
+    /// The differences are not the same for any two of them, whatever is added to both.
+    pub(super) fn held(difference: &Difference) -> Option<(u32, u32)> {
+        let Difference { at: _, one, other } = *difference;
+        let step = Self::ONE_STEP + Self::OTHER_STEP;
+        let missing = (Self::OTHER - Self::ONE).checked_sub(other.checked_sub(one)?)?;
+        let ordinal = missing.is_multiple_of(step).then_some(missing / step)?;
+        Some((ordinal, one.checked_sub(Self::One.placeholder(ordinal))?))
+    }
+}
+
+// All of them are parameters' offsets, and the two kinds do not overlap.
+const _: () = {
+    let last = CONSTANTS_MAX as u32;
+    assert!(Offsets::One.placeholder(0) as u64 >= OFFSET_MIN);
+    assert!(Offsets::Other.placeholder(0) as u64 <= OFFSET_MAX);
+    assert!(Offsets::One.placeholder(last) < Offsets::Other.placeholder(last));
+};
