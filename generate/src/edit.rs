@@ -10,6 +10,9 @@ use wasm_encoder::SectionId;
 /// A smaller constant is hardly the address of anything.
 const ADDRESS_MIN: i32 = 1024;
 
+/// What stands in the place of a function's first offset while its code is generated.
+const OFFSET_PLACEHOLDER: u64 = 0x0174_5a25;
+
 /// One edit. What is put in front of an index space shifts all of its indices.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Edit {
@@ -81,7 +84,7 @@ impl Edit {
     ];
 
     /// The edits of numbers in functions: across the borders of what can be an address, or within.
-    pub const CONSTANTS: [Self; 25] = [
+    pub const CONSTANTS: [Self; 27] = [
         Self::Constants(Constants::All(0)),
         Self::Constants(Constants::All(1023)),
         Self::Constants(Constants::All(1024)),
@@ -96,6 +99,7 @@ impl Edit {
         Self::Constants(Constants::EverySecond),
         Self::Constants(Constants::Mirrored),
         Self::Constants(Constants::Distances),
+        Self::Constants(Constants::All(OFFSET_PLACEHOLDER as i64)),
         Self::Offsets(0),
         Self::Offsets(1023),
         Self::Offsets(1024),
@@ -106,6 +110,7 @@ impl Edit {
         Self::Offsets(32 << 20),
         Self::Offsets(i32::MAX as u64),
         Self::Offsets(u64::MAX),
+        Self::Offsets(OFFSET_PLACEHOLDER),
         Self::HalvedAddresses,
         Self::Differences,
     ];

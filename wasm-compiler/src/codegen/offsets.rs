@@ -125,8 +125,9 @@ pub(super) enum Offsets {
 
 impl Offsets {
     /// The first of each, and how far apart they are. All are such as an offset that is a
-    /// parameter may be, and none is anything special: all are odd.
-    const ONE: u32 = (1 << 24) + 37;
+    /// parameter may be, and none is anything special: all are odd, and no four bytes of an
+    /// instruction are likely to be one by accident.
+    const ONE: u32 = 0x0174_5a25;
     const OTHER: u32 = OFFSET_MAX as u32 - 2027;
     const ONE_STEP: u32 = 64;
     const OTHER_STEP: u32 = 48;

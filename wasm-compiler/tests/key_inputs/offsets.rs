@@ -97,7 +97,7 @@ fn offset_that_one_code_does_not_show() {
 
 /// What stands in the place of the first offset while code is generated; that of the next
 /// is 64 more.
-const PLACEHOLDER: u64 = (1 << 24) + 37;
+const PLACEHOLDER: u64 = 0x0174_5a25;
 
 /// With a placeholder for its offset one access is the same as another. With any other
 /// offset it is not.
