@@ -48,6 +48,26 @@ impl Values {
         self.0 = self.0 & !(3 << (2 * at)) | (value as u64) << (2 * at);
     }
 
+    /// Whether one of the registers holds anything but [`Value::Other`].
+    fn any(self, registers: Gprs) -> bool {
+        self.0 & Self::lanes(registers) != 0
+    }
+
+    /// The registers hold neither pointer any more.
+    fn clear(&mut self, registers: Gprs) {
+        self.0 &= !Self::lanes(registers);
+    }
+
+    /// Both bits of each register's place.
+    const fn lanes(registers: Gprs) -> u64 {
+        let mut lanes = registers as u64;
+        lanes = (lanes | lanes << 8) & 0x00ff_00ff;
+        lanes = (lanes | lanes << 4) & 0x0f0f_0f0f;
+        lanes = (lanes | lanes << 2) & 0x3333_3333;
+        lanes = (lanes | lanes << 1) & 0x5555_5555;
+        lanes | lanes << 1
+    }
+
     /// Both where they agree, else unclear.
     fn join(self, other: Self) -> Self {
         const LOW: u64 = 0x5555_5555_5555_5555;
@@ -147,7 +167,7 @@ impl Follower<'_> {
                 }
             }
             at = instruction.end();
-            if self.graph.targets().contains(&at) {
+            if self.graph.is_target(at) {
                 return self.arrive(at, &state, at);
             }
         }
@@ -210,7 +230,7 @@ impl Step<'_, '_> {
             Effect::Store { .. } => {}
             // What was there before is the same in both: they are copies.
             Effect::Xor(one, other) if read(one) == read(other) => {}
-            _ if any(reads, |register| read(register) != Value::Other) => {
+            _ if state.registers.any(reads) => {
                 return Err(self.unexplained("a pointer in a computation"));
             }
             _ => {}
@@ -230,20 +250,12 @@ impl Step<'_, '_> {
                 None
             }
         };
-        for register in 0..16 {
-            if writes & bit(register) != 0 {
-                state.registers.set(usize::from(register), Value::Other);
-            }
-        }
+        state.registers.clear(writes);
         if let Some((to, value)) = result {
             state.registers.set(usize::from(to), value);
         }
         if flow == Flow::Call {
-            for register in 0..16 {
-                if CLOBBERED_BY_CALLS & bit(register) != 0 {
-                    state.registers.set(usize::from(register), Value::Other);
-                }
-            }
+            state.registers.clear(CLOBBERED_BY_CALLS);
         }
         self.stack(state)
     }
@@ -256,8 +268,7 @@ impl Step<'_, '_> {
         state: &State,
     ) -> Result<Option<(i32, u16, bool, bool)>, Unexplained> {
         let is_address = self.instruction.effect == Effect::Address;
-        if any(memory.index, |register| state.registers.get(usize::from(register)) != Value::Other)
-        {
+        if state.registers.any(memory.index) {
             return Err(self.unexplained("a pointer as an index"));
         }
         let register = match memory.from {
@@ -413,8 +424,4 @@ impl Step<'_, '_> {
         }
         Ok(())
     }
-}
-
-fn any(registers: Gprs, is: impl Fn(Gpr) -> bool) -> bool {
-    (0..16).any(|register| registers & bit(register) != 0 && is(register))
 }

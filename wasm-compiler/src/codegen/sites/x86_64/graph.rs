@@ -18,8 +18,10 @@ pub(super) struct Graph {
     instructions: Vec<Decoded>,
     /// For each byte, the instruction that starts there.
     index: Vec<u32>,
-    /// Where control may come from more than the instruction before.
+    /// Where control may come from more than the instruction before; and for each byte,
+    /// whether it is one of these.
     targets: BTreeSet<u32>,
+    is_target: Vec<bool>,
     /// The targets of the jump tables, by the offset of the jump.
     tables: BTreeMap<u32, Vec<u32>>,
 }
@@ -34,6 +36,7 @@ impl Graph {
                 instructions: Vec::with_capacity(code.bytes.len() / 4),
                 index: vec![NONE; code.bytes.len()],
                 targets: BTreeSet::new(),
+                is_target: vec![false; code.bytes.len()],
                 tables: BTreeMap::new(),
             },
             covered: vec![false; code.bytes.len()],
@@ -62,8 +65,13 @@ impl Graph {
         &self.instructions
     }
 
+    /// In ascending order.
     pub(super) fn targets(&self) -> &BTreeSet<u32> {
         &self.targets
+    }
+
+    pub(super) fn is_target(&self, offset: u32) -> bool {
+        self.is_target.get(offset as usize).copied().unwrap_or(false)
     }
 
     pub(super) fn table(&self, jump: u32) -> &[u32] {
@@ -89,8 +97,12 @@ struct Reader<'c, 'a> {
 
 impl Reader<'_, '_> {
     fn target(&mut self, offset: u32) {
-        if self.graph.targets.insert(offset) {
+        if !self.graph.is_target(offset) {
+            self.graph.targets.insert(offset);
             self.waiting.push(offset);
+        }
+        if let Some(is_target) = self.graph.is_target.get_mut(offset as usize) {
+            *is_target = true;
         }
     }
 
@@ -222,7 +234,7 @@ impl Reader<'_, '_> {
         let mut targets = Vec::new();
         let mut at = table;
         while (targets.len() as u32) < entries
-            && !self.graph.targets.contains(&at)
+            && !self.graph.is_target(at)
             && self.covered.get(at as usize) == Some(&false)
             && let Some(entry) = self.code.bytes[at as usize..].first_chunk::<4>()
         {
