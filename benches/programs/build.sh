@@ -11,6 +11,10 @@
 # Needs Debian's packages clang, lld, wasi-libc and libclang-rt-dev-wasm32 (of Debian 12,
 # libclang-rt-14-dev-wasm32), and `rustup target add wasm32-wasip1`, which it does itself.
 # Another compiler gives other bytes; what is measured is one file, compiled in two ways.
+#
+# SQLITE=DIR takes another amalgamation, of a directory with sqlite3.c, sqlite3.h and
+# wasm32-wasi-vfs.c; LDFLAGS=-Wl,--emit-relocs keeps the linker's relocations (and what is for debuggers). With these
+# `compare` measures the next release of a program that has them.
 set -eu
 export LC_ALL=C # the order of *.c is the link order
 [ $# -eq 1 ] || { echo "usage: $0 DIRECTORY" >&2; exit 2; }
@@ -50,13 +54,13 @@ link() { # program, sources and flags
         $CLANG $TARGET -O2 "-ffile-prefix-map=$tmp/=" $flags -c "$c" -o "$tmp/objects/$(basename "$c" .c).o"
     done
     # shellcheck disable=SC2086
-    $CLANG $TARGET -Wl,--strip-debug -Wl,-z,stack-size=1048576 "$tmp"/objects/*.o -o "$out/$program" -lm
+    $CLANG $TARGET ${LDFLAGS:--Wl,--strip-debug} -Wl,-z,stack-size=1048576 "$tmp"/objects/*.o -o "$out/$program" -lm
     echo "$out/$program: $(wc -c <"$out/$program") bytes"
 }
 
-sqlite=$(cargo metadata --locked --format-version 1 |
+sqlite=${SQLITE:-$(cargo metadata --locked --format-version 1 |
     grep -o '"manifest_path":"[^"]*/libsqlite3-sys-[^"]*"' | head -n 1 |
-    sed 's/^"manifest_path":"//; s|/Cargo.toml"$|/sqlite3|')
+    sed 's/^"manifest_path":"//; s|/Cargo.toml"$|/sqlite3|')}
 [ -f "$sqlite/sqlite3.c" ] || { echo "error: there is no sqlite3.c in '$sqlite'" >&2; exit 1; }
 ln -s "$sqlite" "$tmp/sqlite"
 link sqlite.wasm sqlite/driver.c "$tmp/sqlite/sqlite3.c" "$tmp/sqlite/wasm32-wasi-vfs.c" "-I$tmp/sqlite" \

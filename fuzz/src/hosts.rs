@@ -4,6 +4,7 @@
 use crate::tally::{Outcome, StencilsTally};
 use arbitrary::{Arbitrary as _, Unstructured};
 use generate::edit::Edit;
+use generate::linked::linked;
 use generate::smith::Kind;
 use oracle::hosts::{Host, Setting};
 use std::collections::BTreeMap;
@@ -64,6 +65,14 @@ fn choose(choices: &mut Unstructured<'_>) -> arbitrary::Result<Chosen> {
 /// The kind of stencils that a number's lowest bit says.
 pub fn either(number: usize) -> Stencils {
     if number.is_multiple_of(2) { Stencils::Exact } else { Stencils::Relocatable }
+}
+
+/// Where stencils are relocatable, the module with a linker's relocations, if two bits of the seed
+/// say so: of all its numbers, or of every third.
+pub fn with_relocations(compiler: &Compiler, seed: u64, wasm: Vec<u8>) -> Vec<u8> {
+    let one_in = [None, None, Some(1), Some(3)][(seed >> 3 & 3) as usize];
+    let one_in = one_in.filter(|_| compiler.settings().stencils() == Stencils::Relocatable);
+    one_in.and_then(|one_in| linked(&wasm, one_in)).unwrap_or(wasm)
 }
 
 /// Where stencils are relocatable, the module with addresses in the place of all constants, if a

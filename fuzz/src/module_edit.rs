@@ -1,7 +1,7 @@
 //! A module or component, and an edit of it -> the edit's artifact, compiled on what the original
 //! has left in the cache: Wasmtime's bytes, or with relocatable stencils those of no cache.
 
-use crate::hosts::{self, Chosen, with_addresses};
+use crate::hosts::{self, Chosen, with_addresses, with_relocations};
 use crate::tally::{Outcome, StencilsTally};
 use arbitrary::{Arbitrary, Unstructured};
 use generate::component::Component;
@@ -59,6 +59,7 @@ fn run(chosen: &Chosen, choices: &mut Unstructured<'_>) -> arbitrary::Result<Out
         let Some(edited) = edited else {
             return Ok(Outcome::NoCase);
         };
+        let [wasm, edited] = [wasm, edited].map(|wasm| with_relocations(compiler, seed, wasm));
         match change {
             Change::Undo => (format!("{edit:?} undone"), edited, wasm),
             _ => (format!("{edit:?}"), wasm, edited),

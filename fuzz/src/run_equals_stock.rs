@@ -4,7 +4,7 @@
 
 mod observe;
 
-use crate::hosts::{either, with_addresses};
+use crate::hosts::{either, with_addresses, with_relocations};
 use crate::tally::{Outcome, StencilsTally};
 use arbitrary::{Arbitrary as _, Unstructured};
 use generate::edit::Edit;
@@ -65,6 +65,7 @@ fn run(case: &Case, choices: &mut Unstructured<'_>) -> arbitrary::Result<Outcome
         Some(edited) => (edited, wasm),
         None => (wasm.clone(), wasm),
     };
+    let [other, wasm] = [other, wasm].map(|wasm| with_relocations(compiler, seed, wasm));
     let Some(warmed) = assert_warmed_by("to be run", engine, compiler, &other, &wasm) else {
         return Ok(Outcome::NoCase);
     };

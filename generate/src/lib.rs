@@ -9,6 +9,8 @@ pub mod component;
 #[cfg(feature = "wasm")]
 pub mod edit;
 #[cfg(feature = "wasm")]
+pub mod linked;
+#[cfg(feature = "wasm")]
 pub mod mutate;
 #[cfg(feature = "wasm")]
 pub mod smith;

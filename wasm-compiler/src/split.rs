@@ -14,6 +14,7 @@ mod function;
 #[cfg(test)]
 mod known_imports;
 mod operators;
+mod relocations;
 mod trampoline;
 
 use crate::compiler::Backend;
@@ -21,7 +22,7 @@ use crate::error::CompileError;
 use crate::input::Input;
 use crate::pieces::{self, Piece};
 pub(crate) use constants::{
-    CONSTANTS_MAX, ConstantType, ConstantUse, OFFSET_MAX, OFFSET_MIN, OffsetUse, Uses,
+    CONSTANTS_MAX, ConstantType, ConstantUse, OFFSET_MAX, OFFSET_MIN, OffsetUse, Uses, offset_at,
 };
 use facts::ModuleFacts;
 use function::Splitter;
@@ -90,6 +91,9 @@ impl<'a> Splitting<'a> {
         let layout = (backend.isa.pointer_bytes(), backend.finder.is_some());
         let facts = |(index, module)| {
             let cacheable = covered && !input.is_adapter(index);
+            let first_body =
+                input.bodies[index].values().next().map(|body| body.body.range().start);
+            let module = (module, first_body);
             ModuleFacts::new(module, input.types.module_types(), settings, layout, cacheable)
         };
         let facts = input.modules.iter().map(facts).collect();

@@ -12,13 +12,12 @@ mod body;
 
 use super::function_of;
 use super::offsets::Offsets;
-use super::placeholder::offset_at;
 use super::relocate::{self, Reads};
 use super::sites::{Base, Expected, Site, Unexplained};
 use crate::compiler::Backend;
 use crate::layout::Layout;
 use crate::pieces::Piece;
-use crate::split::{ConstantType, Uses};
+use crate::split::{ConstantType, Uses, offset_at};
 use wasmparser::BinaryReader;
 use wasmtime_environ::CompiledFunctionBody;
 

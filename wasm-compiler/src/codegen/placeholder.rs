@@ -32,7 +32,6 @@ use crate::pieces::{self, Piece};
 use crate::split::{Current, Splitting};
 use crate::verify::VerifySample;
 use body::Rewritten;
-pub(super) use body::offset_at;
 use std::collections::BTreeMap;
 use stencil::entry;
 use stencil::finalize::finalize;

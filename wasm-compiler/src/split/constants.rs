@@ -8,6 +8,9 @@
 //! to any other is a parameter of another kind, from [`OFFSET_MIN`] up and as far as the
 //! bounds check does not depend on it.
 //!
+//! Where the linker has left its relocations, those say which numbers are addresses, whatever
+//! their values are (see [`super::relocations`]).
+//!
 //! A table that cannot grow is one of any size: code loads it.
 //!
 //! In the stencil an operator stands without its constant. The constants follow behind
@@ -20,7 +23,9 @@
 //! followed through operators that take and give a fixed number of them, and calls.
 
 use std::collections::HashMap;
+use std::ops::Range;
 use stencil::StencilWriter;
+use wasmparser::{BinaryReader, BinaryReaderError};
 
 /// Smaller numbers are rather sizes, counts and flags.
 const VALUE_MIN: i64 = 1024;
@@ -122,11 +127,26 @@ struct Met {
     access: Option<u32>,
     /// It is an operand of what no address is computed with.
     computed: bool,
+    /// There are too many in front of it.
+    exceeds: bool,
+    /// What the linker says of it, if there is word of that.
+    named: Option<Named>,
+}
+
+/// Whether the linker has named a number as the address of something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Named {
+    Address,
+    Nothing,
 }
 
 impl Met {
     fn is_parameter(&self) -> bool {
-        !self.computed && is_address(self.value)
+        let can_be_one = match self.named {
+            Some(named) => named == Named::Address && (0..=VALUE_MAX).contains(&self.value),
+            None => !self.computed && is_address(self.value),
+        };
+        can_be_one && !self.exceeds
     }
 }
 
@@ -208,20 +228,42 @@ impl Constants {
     }
 
     /// The operator, at a byte offset of the body, is a constant.
-    pub(super) fn constant(&mut self, at: u32, ty: ConstantType, value: i64) {
+    pub(super) fn constant(
+        &mut self,
+        at: u32,
+        (ty, value): (ConstantType, i64),
+        named: Option<Named>,
+    ) {
         self.fresh = Some(self.met.len());
-        let computed = self.met.len() >= CONSTANTS_MAX;
-        self.met.push(Met { at, ty, own: value, value, access: None, computed });
+        self.met.push(Met {
+            at,
+            ty,
+            own: value,
+            value,
+            access: None,
+            computed: false,
+            exceeds: self.met.len() >= CONSTANTS_MAX,
+            named,
+        });
     }
 
     /// The operator, at a byte offset of the body, accesses memory at an offset from an
     /// address. `is_free` if no offset of an access that may be a parameter matters to its
     /// bounds check.
-    pub(super) fn access(&mut self, at: u32, offset: u64, is_free: bool) -> Offset {
-        if offset != 0 && self.is_part_of_constant(at, offset) {
+    pub(super) fn access(
+        &mut self,
+        at: u32,
+        (offset, named): (u64, Option<Named>),
+        is_free: bool,
+    ) -> Offset {
+        if offset != 0 && self.is_part_of_constant(at, (offset, named)) {
             return Offset::InConstant;
         }
-        let is_parameter = is_free && (OFFSET_MIN..=OFFSET_MAX).contains(&offset);
+        let can_be_one = match named {
+            Some(named) => named == Named::Address && offset <= OFFSET_MAX,
+            None => (OFFSET_MIN..=OFFSET_MAX).contains(&offset),
+        };
+        let is_parameter = is_free && can_be_one;
         if !is_parameter || self.in_key || self.offsets.len() >= CONSTANTS_MAX {
             return Offset::InKey;
         }
@@ -245,18 +287,31 @@ impl Constants {
         self.tables.push(size);
     }
 
-    fn is_part_of_constant(&mut self, at: u32, offset: u64) -> bool {
+    fn is_part_of_constant(&mut self, at: u32, (offset, named): (u64, Option<Named>)) -> bool {
         let Some(address) = self.address else { return false };
         let met = &mut self.met[address];
-        // An address that can be one by itself is shared by accesses around it.
-        let is_shared = offset < VALUE_MIN as u64 && is_address(met.value);
-        if is_shared || met.value < 0 || met.computed {
+        let is_own = match (named, met.named) {
+            (None, _) => {
+                // An address that can be one by itself is shared by accesses around it.
+                let is_shared = offset < VALUE_MIN as u64 && is_address(met.value);
+                !is_shared && !met.computed
+            }
+            (Some(named), of_constant) => {
+                named == Named::Address && of_constant == Some(Named::Nothing)
+            }
+        };
+        if met.value < 0 || !is_own {
             return false;
         }
         let whole = i64::try_from(offset).ok().and_then(|offset| met.value.checked_add(offset));
-        let Some(whole) = whole.filter(|whole| is_address(*whole)) else { return false };
+        let fits = |whole: &i64| match named {
+            Some(_) => *whole <= VALUE_MAX,
+            None => is_address(*whole),
+        };
+        let Some(whole) = whole.filter(fits) else { return false };
         met.value = whole;
         met.access = Some(at);
+        met.named = met.named.and(named);
         true
     }
 
@@ -277,7 +332,7 @@ impl Constants {
                 next
             });
             out.uleb(u64::from(ordinal) + 1);
-            let Met { at, ty, own: _, value: _, access, computed: _ } = *met;
+            let Met { at, ty, access, .. } = *met;
             constants.push(ConstantUse { at, ty, ordinal, access });
         }
         if self.in_key {
@@ -297,4 +352,20 @@ impl Constants {
         let has_far_offset_in_key = self.has_far_offset_in_key;
         Uses { constants, distinct_constants, offsets, has_far_offset_in_key, has_fixed_table }
     }
+}
+
+/// The offset of the access whose operator stands at an offset in the body: where it
+/// stands, and its value.
+pub(crate) fn offset_at(body: &[u8], at: u32) -> Result<(Range<usize>, u64), BinaryReaderError> {
+    /// Set in the first number of an access that names its memory.
+    const HAS_MEMORY: u32 = 1 << 6;
+    let at = at as usize;
+    let mut reader = BinaryReader::new(&body[at..], at);
+    reader.read_u8()?;
+    if reader.read_var_u32()? & HAS_MEMORY != 0 {
+        reader.read_var_u32()?;
+    }
+    let start = reader.original_position();
+    let offset = reader.read_var_u64()?;
+    Ok((start..reader.original_position(), offset))
 }

@@ -9,7 +9,8 @@
 //!   interned indices of the types that it names. This is more than exact code
 //!   needs (`docs/key-inputs.md`).
 
-use super::constants::OFFSET_MAX;
+use super::constants::{Named, OFFSET_MAX};
+use super::relocations::Relocations;
 use crate::codegen::sites::Base;
 use crate::layout::Layout;
 use crate::settings::{Settings, Stencils};
@@ -43,6 +44,8 @@ pub(super) struct ModuleFacts<'a, 'data> {
     pub(super) relocatable: bool,
     /// Whether constants may be parameters in this configuration.
     pub(super) relocatable_constants: bool,
+    /// What the linker says of the constants, if it has left word.
+    relocations: Option<Relocations>,
     /// Whether a constant uses as much fuel as what is in its place.
     constants_cost_as_reads: bool,
     /// Whether operands have types that any validator knows.
@@ -139,12 +142,16 @@ fn postcard_bytes(value: &impl serde::Serialize) -> Vec<u8> {
 
 impl<'a, 'data> ModuleFacts<'a, 'data> {
     pub(super) fn new(
-        translation: &'a ModuleTranslation<'data>,
+        (translation, first_body): (&'a ModuleTranslation<'data>, Option<usize>),
         types: &'a ModuleTypesBuilder,
         settings: &'a Settings,
         (pointer_bytes, relocatable): (u8, bool),
         cacheable: bool,
     ) -> Self {
+        let relocatable_constants = settings.stencils() == Stencils::Relocatable;
+        let relocations = first_body
+            .filter(|_| relocatable_constants)
+            .and_then(|first_body| Relocations::of(translation.wasm, first_body));
         Self {
             translation,
             tunables: &settings.tunables,
@@ -153,7 +160,8 @@ impl<'a, 'data> ModuleFacts<'a, 'data> {
             types: types.wasm_types().map(|(_, ty)| postcard_bytes(ty)).collect(),
             cacheable: cacheable && region_ids_fit(&translation.module),
             relocatable,
-            relocatable_constants: settings.stencils() == Stencils::Relocatable,
+            relocatable_constants,
+            relocations,
             constants_cost_as_reads: constants_cost_as_reads(&settings.tunables),
             types_are_plain: types_are_plain(&translation.module, types),
         }
@@ -167,6 +175,12 @@ impl<'a, 'data> ModuleFacts<'a, 'data> {
             && self.types_are_plain
             && self.translation.module.globals.len() <= GLOBALS_MAX
             && self.translation.branch_hints(function).is_none()
+    }
+
+    /// What the linker says of the number that stands at an offset of the input.
+    pub(super) fn named(&self, at: impl FnOnce() -> usize) -> Option<Named> {
+        let relocations = self.relocations.as_ref()?;
+        Some(if relocations.contain(at()) { Named::Address } else { Named::Nothing })
     }
 
     /// How many parameters and results a function type has.

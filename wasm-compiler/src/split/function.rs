@@ -1,7 +1,7 @@
 //! One WebAssembly function -> its stencil and parameters, in one pass that also
 //! validates the body.
 
-use super::constants::{ConstantType, Constants, OFFSET_MAX, Offset, Uses};
+use super::constants::{ConstantType, Constants, OFFSET_MAX, Offset, Uses, offset_at};
 use super::facts::{Callee, ModuleFacts, Sink};
 use super::operators;
 use crate::error::CompileError;
@@ -73,6 +73,7 @@ impl<'a> Splitter<'a> {
             at: 0,
             is_plain_access: false,
             hints: BranchHints::of(facts, index),
+            body: body.as_bytes(),
             base,
         };
         let signature = facts.signature(index);
@@ -138,7 +139,8 @@ pub(super) struct Encoder<'e, 'a> {
     /// Where the operator stands that is being written, in the input.
     pub(super) at: usize,
     hints: BranchHints<'a>,
-    /// Where the body starts in the input.
+    /// The body, and where it starts in the input.
+    body: &'e [u8],
     base: usize,
 }
 
@@ -205,7 +207,9 @@ impl Encoder<'_, '_> {
     /// A constant, which stands here or behind the operators.
     pub(super) fn constant(&mut self, ty: ConstantType, value: i64) {
         if self.constants.is_enabled() {
-            self.constants.constant(self.at_in_body(), ty, value);
+            // Its operator is one byte.
+            let named = self.facts.named(|| self.at + 1);
+            self.constants.constant(self.at_in_body(), (ty, value), named);
         } else {
             self.out.sleb(value);
         }
@@ -224,7 +228,10 @@ impl Encoder<'_, '_> {
         let use_of_offset = match self.is_plain_access {
             true => {
                 let is_free = self.facts.offsets_are_free(memory);
-                self.constants.access(self.at_in_body(), offset, is_free)
+                let at = self.at_in_body();
+                let place = || offset_at(self.body, at).map_or(0, |(place, _)| place.start);
+                let named = self.facts.named(|| self.base + place());
+                self.constants.access(at, (offset, named), is_free)
             }
             false => Offset::InKey,
         };

@@ -22,6 +22,7 @@ mod globals;
 mod memories;
 mod not_inputs;
 mod offsets;
+mod relocations;
 mod segments;
 mod tables;
 mod tags;

@@ -132,12 +132,16 @@ fn address_that_is_equal_to_that_of_a_placeholder() {
     };
     check_number(&RELOCATABLE, &two(70_000), &two(80_000));
     // An offset in the key is one, from the same address.
-    let kept = |offset: u64| {
+    let kept = |lane: &str, offset: u64| {
         let one = format!("(i32.load offset={offset} (local.get 0))");
-        let kept = format!("(i32x4.extract_lane 1 (v128.load offset={PLACEHOLDER} (local.get 0)))");
+        let kept = lane.replace("OFFSET", &PLACEHOLDER.to_string());
         module(LARGE, &format!("(i32.sub {one} (i32.rotl {kept} (local.get 0)))"))
     };
-    check_number(&RELOCATABLE, &kept(70_000), &kept(80_000));
+    let lane = "(i32x4.extract_lane 1 (v128.load offset=OFFSET (local.get 0)))";
+    check_number(&RELOCATABLE, &kept(lane, 70_000), &kept(lane, 80_000));
+    // Here the two loads are one.
+    let lane = "(i32x4.extract_lane 0 (v128.load32_zero offset=OFFSET (local.get 0)))";
+    check_kept(&RELOCATABLE, &kept(lane, 70_000), &kept(lane, 80_000));
 }
 
 /// Those of vectors are in the key.

@@ -2,9 +2,8 @@
 //! place of each constant that is a parameter, and nothing else.
 
 use super::super::offsets::Offsets;
-use super::super::placeholder::offset_at;
 use super::super::sites::Unexplained;
-use crate::split::{ConstantUse, Uses};
+use crate::split::{ConstantUse, Uses, offset_at};
 use std::collections::BTreeMap;
 use wasmparser::{BinaryReader, BinaryReaderError, FunctionBody, Operator};
 

@@ -3,12 +3,12 @@
 
 use super::super::offsets::{Access, Offsets};
 use crate::error::CompileError;
-use crate::split::{ConstantType, ConstantUse, OffsetUse, Uses};
+use crate::split::{ConstantType, ConstantUse, OffsetUse, Uses, offset_at};
 use std::iter::Peekable;
 use std::ops::Range;
 use std::slice::Iter;
 use stencil::SourceLocations;
-use wasmparser::{BinaryReader, BinaryReaderError, FunctionBody};
+use wasmparser::{BinaryReader, FunctionBody};
 use wasmtime_environ::GlobalIndex;
 
 /// A body with placeholders in the place of constants.
@@ -97,25 +97,6 @@ fn access_edit(body: &[u8], at: u32, offset: u32) -> Result<Edit, CompileError> 
     let mut replacement = Vec::new();
     put_leb(&mut replacement, offset);
     Ok((range, replacement))
-}
-
-/// The offset of the access whose operator stands at an offset in the body: where it
-/// stands, and its value.
-pub(in super::super) fn offset_at(
-    body: &[u8],
-    at: u32,
-) -> Result<(Range<usize>, u64), BinaryReaderError> {
-    /// Set in the first number of an access that names its memory.
-    const HAS_MEMORY: u32 = 1 << 6;
-    let at = at as usize;
-    let mut reader = BinaryReader::new(&body[at..], at);
-    reader.read_u8()?;
-    if reader.read_var_u32()? & HAS_MEMORY != 0 {
-        reader.read_var_u32()?;
-    }
-    let start = reader.original_position();
-    let offset = reader.read_var_u64()?;
-    Ok((start..reader.original_position(), offset))
 }
 
 /// Where the operators stand after edits.
