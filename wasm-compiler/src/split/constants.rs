@@ -8,8 +8,8 @@
 //! to any other is a parameter of another kind, from [`OFFSET_MIN`] up and as far as the
 //! bounds check does not depend on it.
 //!
-//! Where the linker has left its relocations, those say which numbers are addresses, whatever
-//! their values are (see [`super::relocations`]).
+//! What the linker has named as an address is one, whatever its value is (see
+//! [`super::relocations`]).
 //!
 //! A table that cannot grow is one of any size: code loads it.
 //!
@@ -129,24 +129,15 @@ struct Met {
     computed: bool,
     /// There are too many in front of it.
     exceeds: bool,
-    /// What the linker says of it, if there is word of that.
-    named: Option<Named>,
-}
-
-/// Whether the linker has named a number as the address of something.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Named {
-    Address,
-    Nothing,
+    /// The linker has named it as an address.
+    named: bool,
 }
 
 impl Met {
     fn is_parameter(&self) -> bool {
-        let can_be_one = match self.named {
-            Some(named) => named == Named::Address && (0..=VALUE_MAX).contains(&self.value),
-            None => !self.computed && is_address(self.value),
-        };
-        can_be_one && !self.exceeds
+        let is_one = self.named && (0..=VALUE_MAX).contains(&self.value);
+        let can_be_one = !self.computed && is_address(self.value);
+        (is_one || can_be_one) && !self.exceeds
     }
 }
 
@@ -228,12 +219,7 @@ impl Constants {
     }
 
     /// The operator, at a byte offset of the body, is a constant.
-    pub(super) fn constant(
-        &mut self,
-        at: u32,
-        (ty, value): (ConstantType, i64),
-        named: Option<Named>,
-    ) {
+    pub(super) fn constant(&mut self, at: u32, (ty, value): (ConstantType, i64), named: bool) {
         self.fresh = Some(self.met.len());
         self.met.push(Met {
             at,
@@ -253,17 +239,14 @@ impl Constants {
     pub(super) fn access(
         &mut self,
         at: u32,
-        (offset, named): (u64, Option<Named>),
+        (offset, named): (u64, bool),
         is_free: bool,
     ) -> Offset {
         if offset != 0 && self.is_part_of_constant(at, (offset, named)) {
             return Offset::InConstant;
         }
-        let can_be_one = match named {
-            Some(named) => named == Named::Address && offset <= OFFSET_MAX,
-            None => (OFFSET_MIN..=OFFSET_MAX).contains(&offset),
-        };
-        let is_parameter = is_free && can_be_one;
+        let is_far = named || offset >= OFFSET_MIN;
+        let is_parameter = is_free && is_far && offset <= OFFSET_MAX;
         if !is_parameter || self.in_key || self.offsets.len() >= CONSTANTS_MAX {
             return Offset::InKey;
         }
@@ -287,31 +270,21 @@ impl Constants {
         self.tables.push(size);
     }
 
-    fn is_part_of_constant(&mut self, at: u32, (offset, named): (u64, Option<Named>)) -> bool {
+    fn is_part_of_constant(&mut self, at: u32, (offset, named): (u64, bool)) -> bool {
         let Some(address) = self.address else { return false };
         let met = &mut self.met[address];
-        let is_own = match (named, met.named) {
-            (None, _) => {
-                // An address that can be one by itself is shared by accesses around it.
-                let is_shared = offset < VALUE_MIN as u64 && is_address(met.value);
-                !is_shared && !met.computed
-            }
-            (Some(named), of_constant) => {
-                named == Named::Address && of_constant == Some(Named::Nothing)
-            }
-        };
-        if met.value < 0 || !is_own {
+        // An address that can be one by itself is shared by accesses around it.
+        let is_shared = offset < VALUE_MIN as u64 && is_address(met.value);
+        let is_part = named || (!is_shared && !met.computed);
+        if met.named || met.value < 0 || !is_part {
             return false;
         }
         let whole = i64::try_from(offset).ok().and_then(|offset| met.value.checked_add(offset));
-        let fits = |whole: &i64| match named {
-            Some(_) => *whole <= VALUE_MAX,
-            None => is_address(*whole),
-        };
+        let fits = |whole: &i64| is_address(*whole) || (named && *whole <= VALUE_MAX);
         let Some(whole) = whole.filter(fits) else { return false };
         met.value = whole;
         met.access = Some(at);
-        met.named = met.named.and(named);
+        met.named = named;
         true
     }
 

@@ -9,7 +9,7 @@
 //!   interned indices of the types that it names. This is more than exact code
 //!   needs (`docs/key-inputs.md`).
 
-use super::constants::{Named, OFFSET_MAX};
+use super::constants::OFFSET_MAX;
 use super::relocations::Relocations;
 use crate::codegen::sites::Base;
 use crate::layout::Layout;
@@ -44,7 +44,7 @@ pub(super) struct ModuleFacts<'a, 'data> {
     pub(super) relocatable: bool,
     /// Whether constants may be parameters in this configuration.
     pub(super) relocatable_constants: bool,
-    /// What the linker says of the constants, if it has left word.
+    /// What the linker has named as addresses, if it has left that.
     relocations: Option<Relocations>,
     /// Whether a constant uses as much fuel as what is in its place.
     constants_cost_as_reads: bool,
@@ -177,10 +177,9 @@ impl<'a, 'data> ModuleFacts<'a, 'data> {
             && self.translation.branch_hints(function).is_none()
     }
 
-    /// What the linker says of the number that stands at an offset of the input.
-    pub(super) fn named(&self, at: impl FnOnce() -> usize) -> Option<Named> {
-        let relocations = self.relocations.as_ref()?;
-        Some(if relocations.contain(at()) { Named::Address } else { Named::Nothing })
+    /// Whether the linker has named the number that stands at an offset of the input.
+    pub(super) fn names(&self, at: impl FnOnce() -> usize) -> bool {
+        self.relocations.as_ref().is_some_and(|relocations| relocations.contain(at()))
     }
 
     /// How many parameters and results a function type has.

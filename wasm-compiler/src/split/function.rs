@@ -208,7 +208,7 @@ impl Encoder<'_, '_> {
     pub(super) fn constant(&mut self, ty: ConstantType, value: i64) {
         if self.constants.is_enabled() {
             // Its operator is one byte.
-            let named = self.facts.named(|| self.at + 1);
+            let named = self.facts.names(|| self.at + 1);
             self.constants.constant(self.at_in_body(), (ty, value), named);
         } else {
             self.out.sleb(value);
@@ -230,7 +230,7 @@ impl Encoder<'_, '_> {
                 let is_free = self.facts.offsets_are_free(memory);
                 let at = self.at_in_body();
                 let place = || offset_at(self.body, at).map_or(0, |(place, _)| place.start);
-                let named = self.facts.named(|| self.base + place());
+                let named = self.facts.names(|| self.base + place());
                 self.constants.access(at, (offset, named), is_free)
             }
             false => Offset::InKey,

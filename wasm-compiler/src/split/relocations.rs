@@ -2,8 +2,9 @@
 //!
 //! `wasm-ld --emit-relocs` leaves it: for each number that it has filled in, where that is, as
 //! an offset from the start of the code section, and of what kind it is
-//! (<https://github.com/WebAssembly/tool-conventions/blob/main/Linking.md>). Whatever it does not
-//! name is no address.
+//! (<https://github.com/WebAssembly/tool-conventions/blob/main/Linking.md>). A number that it does
+//! not name is told by its value, as without it: line numbers and sizes change from one release to
+//! the next as addresses do.
 //!
 //! What the section says decides what is found again, and not whether code is right: whether a
 //! number is a parameter is in the key, and code for one value is code for all. So a section
