@@ -12,9 +12,9 @@
 # libclang-rt-14-dev-wasm32), and `rustup target add wasm32-wasip1`, which it does itself.
 # Another compiler gives other bytes; what is measured is one file, compiled in two ways.
 #
-# SQLITE=DIR takes another amalgamation, of a directory with sqlite3.c, sqlite3.h and
-# wasm32-wasi-vfs.c; LDFLAGS=-Wl,--emit-relocs keeps the linker's relocations (and what is for debuggers). With these
-# `compare` measures the next release of a program that has them.
+# SQLITE=DIR takes another amalgamation: of a directory with sqlite3.c, sqlite3.h and
+# wasm32-wasi-vfs.c. LDFLAGS=-Wl,--emit-relocs keeps the linker's relocations (LLD 14 crashes;
+# with -fuse-ld=.../gcc-ld/wasm-ld that of a Rust toolchain is taken).
 set -eu
 export LC_ALL=C # the order of *.c is the link order
 [ $# -eq 1 ] || { echo "usage: $0 DIRECTORY" >&2; exit 2; }
