@@ -288,6 +288,21 @@ impl Constants {
         true
     }
 
+    /// What else the key leaves out, and no field of code holds: what only code depends on that is
+    /// made of the function's own body, where that with placeholders is refused.
+    fn known_to_own_code(&self) -> Vec<u32> {
+        let mut known = Vec::new();
+        for met in self.met.iter().filter(|met| met.access.is_some() && met.is_parameter()) {
+            // The rest of the value is the offset.
+            known.push(met.own as u32);
+        }
+        for size in &self.tables {
+            let len = size.unwrap_or(0);
+            known.extend([u32::from(size.is_some()), len as u32, (len >> 32) as u32]);
+        }
+        known
+    }
+
     /// Writes the constants into the key and the parameters, in the order of the body;
     /// gives what is a parameter.
     pub(super) fn finish(&mut self, out: &mut StencilWriter, numbers: &mut Vec<u32>) -> Uses {
@@ -319,6 +334,9 @@ impl Constants {
             }
         }
         numbers.extend_from_slice(&self.distinct_offsets);
+        if !self.in_key {
+            numbers.extend(self.known_to_own_code());
+        }
         let distinct_constants = self.ordinals.len() as u32;
         let has_fixed_table = self.tables.iter().any(Option::is_some);
         let offsets = std::mem::take(&mut self.offsets);

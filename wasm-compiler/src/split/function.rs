@@ -216,7 +216,7 @@ impl Encoder<'_, '_> {
     }
 
     /// The offset of an access of a memory; gives the largest that it may be where code is
-    /// generated.
+    /// generated, with placeholders or without.
     pub(super) fn access_offset(&mut self, offset: u64, memory: MemoryIndex) -> u64 {
         const IN_KEY: u8 = 0;
         const IN_CONSTANT: u8 = 1;
@@ -244,7 +244,7 @@ impl Encoder<'_, '_> {
             }
             Offset::InConstant => {
                 self.out.u8(IN_CONSTANT);
-                0
+                offset
             }
             Offset::Parameter(ordinal) => {
                 self.out.u8(PARAMETER);

@@ -1,8 +1,10 @@
 //! Constants of relocatable stencils: which of them are parameters, and what of them is
 //! in the key.
 
-use crate::check::{X86_64, check_changes, check_kept_by_layout, check_parameter, functions};
-use crate::relocatable::{RELOCATABLE, check_in_key, check_number, check_runs};
+use crate::check::{
+    X86_64, check_changes, check_finer, check_kept_by_layout, check_parameter, functions,
+};
+use crate::relocatable::{RELOCATABLE, check_in_key, check_kept, check_number, check_runs};
 use oracle::store::MemoryStore;
 
 /// Uses of a constant `K`: those that have a form with an immediate operand, and others.
@@ -275,6 +277,28 @@ fn size_of_a_fixed_table() {
     check_changes(&X86_64, &calling("5 5", ""), &calling("8 8", ""), 0);
     let refers = "(drop (ref.func 0))";
     check_in_key(&RELOCATABLE, &calling("5 5", refers), &calling("8 8", refers));
+}
+
+/// Where code is made without placeholders after all, it has what they stood for: more than
+/// the values of constants.
+#[test]
+fn what_code_without_placeholders_knows() {
+    // Of an address below zero and its offset the compiler makes one number, of eight bytes.
+    let refused = "(drop (i32.load offset=70000 (i32.const -16)))";
+    let memory = r#"(module (memory $m (export "m") 3)"#;
+    let calling = |limits: &str| calling(limits, refused).replacen("(module", memory, 1);
+    check_kept(&RELOCATABLE, &calling("5 5"), &calling("8 8"));
+    check_kept(&RELOCATABLE, &calling("5 5"), &calling("5 8"));
+    let access = |address: u32, offset: u32| {
+        module(&format!("{refused} (i32.load offset={offset} (i32.const {address}))"))
+    };
+    check_kept(&RELOCATABLE, &access(1000, 70_000), &access(500, 70_500));
+    // In a function whose constants are in the key, the memory's size could decide on a check.
+    let growing = |pages: u32| {
+        let body = "(drop (ref.func 0)) (i32.load offset=70000000 (i32.const 8))";
+        module(body).replacen(r#"(export "m") 3"#, &format!(r#"(export "m") {pages}"#), 1)
+    };
+    check_finer(&RELOCATABLE, &growing(3), &growing(1200), 0);
 }
 
 /// Code for one that can is made without placeholders.
