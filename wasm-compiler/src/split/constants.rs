@@ -90,14 +90,15 @@ pub(crate) struct Uses {
     pub(crate) offsets: Vec<OffsetUse>,
     /// Another access has an offset that could be a parameter by its size.
     pub(crate) has_far_offset_in_key: bool,
-    /// There is a table whose size stock code would know.
-    pub(crate) has_fixed_table: bool,
+    /// There is a table whose size is not in the key. Stock code would know it if the table
+    /// cannot grow; whether it can is not in the key either.
+    pub(crate) has_table: bool,
 }
 
 impl Uses {
     /// Whether there are none.
     pub(crate) fn is_empty(&self) -> bool {
-        self.constants.is_empty() && self.offsets.is_empty() && !self.has_fixed_table
+        self.constants.is_empty() && self.offsets.is_empty() && !self.has_table
     }
 
     /// How many distinct offsets are parameters.
@@ -338,10 +339,10 @@ impl Constants {
             numbers.extend(self.known_to_own_code());
         }
         let distinct_constants = self.ordinals.len() as u32;
-        let has_fixed_table = self.tables.iter().any(Option::is_some);
+        let has_table = !self.tables.is_empty();
         let offsets = std::mem::take(&mut self.offsets);
         let has_far_offset_in_key = self.has_far_offset_in_key;
-        Uses { constants, distinct_constants, offsets, has_far_offset_in_key, has_fixed_table }
+        Uses { constants, distinct_constants, offsets, has_far_offset_in_key, has_table }
     }
 }
 

@@ -4,7 +4,9 @@
 use crate::check::{
     X86_64, check_changes, check_finer, check_kept_by_layout, check_parameter, functions,
 };
-use crate::relocatable::{RELOCATABLE, check_in_key, check_kept, check_number, check_runs};
+use crate::relocatable::{
+    RELOCATABLE, check_in_key, check_kept, check_number, check_runs, check_runs_on_one_store,
+};
 use oracle::store::MemoryStore;
 
 /// Uses of a constant `K`: those that have a form with an immediate operand, and others.
@@ -307,6 +309,22 @@ fn whether_a_table_can_grow() {
     check_number(&RELOCATABLE, &calling("5 5", ""), &calling("5 8", ""));
     check_number(&RELOCATABLE, &calling("5 5", ""), &calling("2", ""));
     check_changes(&X86_64, &calling("5 5", ""), &calling("5 8", ""), 0);
+}
+
+/// With placeholders its segment lies farther away, which refuses the code: that must not
+/// depend on what is not in the key.
+#[test]
+fn whether_a_table_can_grow_beside_a_data_segment() {
+    let module = |limits: &str| {
+        format!(
+            r#"(module (data $d "data") (table $t {limits} externref)
+            (func (export "run") (param i32) (result i32)
+              (data.drop $d) (ref.is_null (table.get $t (local.get 0)))))"#
+        )
+    };
+    for (one, other) in [("5", "5 5"), ("5 5", "5"), ("5", "5 8")] {
+        check_runs_on_one_store(&RELOCATABLE, &module(one), &module(other));
+    }
 }
 
 /// Not even what has no constants, nor trampolines.

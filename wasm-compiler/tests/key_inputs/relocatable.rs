@@ -44,7 +44,7 @@ pub fn check_kept(setup: &Setup, first: &impl Input, second: &impl Input) {
 
 /// On one store, in either order, both inputs do what they should.
 #[track_caller]
-fn check_runs_on_one_store(setup: &Setup, first: &impl Input, second: &impl Input) {
+pub fn check_runs_on_one_store(setup: &Setup, first: &impl Input, second: &impl Input) {
     let (first, second) = (first.wasm(), second.wasm());
     for pair in [[&first, &second], [&second, &first]] {
         let store = MemoryStore::default();
