@@ -4,6 +4,7 @@ use cache_server::{Config, Server};
 use std::future::Future;
 use std::net::SocketAddr;
 use std::path::Path;
+use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
@@ -32,8 +33,18 @@ impl Running {
     pub fn start_in(directory: &Path) -> Self {
         let runtime = Runtime::new().unwrap();
         let config = Config::local(directory.join("data"));
-        let server = runtime.block_on(Server::bind(config)).unwrap();
-        Self::serve(server, runtime)
+        // A child that another test has started has its copy of the lock of a server that has
+        // just stopped, until it runs its own program.
+        let deadline = Instant::now() + Duration::from_secs(10);
+        loop {
+            match runtime.block_on(Server::bind(config.clone())) {
+                Ok(server) => return Self::serve(server, runtime),
+                Err(error) if error.to_string().contains("in use") && Instant::now() < deadline => {
+                    std::thread::sleep(Duration::from_millis(20));
+                }
+                Err(error) => panic!("{error}"),
+            }
+        }
     }
 
     /// Serves until it is stopped or dropped.
