@@ -3,7 +3,7 @@
 
 use crate::tally::{Outcome, StencilsTally};
 use arbitrary::{Arbitrary as _, Unstructured};
-use generate::edit::Edit;
+use generate::edit::{Edit, Tables};
 use generate::linked::linked;
 use generate::smith::Kind;
 use oracle::hosts::{Host, Setting};
@@ -75,10 +75,14 @@ pub fn with_relocations(compiler: &Compiler, seed: u64, wasm: Vec<u8>) -> Vec<u8
     one_in.and_then(|one_in| linked(&wasm, one_in)).unwrap_or(wasm)
 }
 
-/// Where stencils are relocatable, the module with addresses in the place of all constants, if a
-/// bit of the seed says so: few of those that wasm-smith makes are one.
-pub fn with_addresses(compiler: &Compiler, seed: u64, wasm: Vec<u8>) -> Vec<u8> {
-    let wanted = seed & 4 != 0 && compiler.settings().stencils() == Stencils::Relocatable;
-    let edited = wanted.then(|| Edit::Differences.apply(&wasm)).flatten();
-    edited.unwrap_or(wasm)
+/// The module with what wasm-smith seldom makes, where a bit of the seed says so: tables that cannot
+/// grow; and with relocatable stencils, addresses in the place of all constants.
+pub fn enriched(compiler: &Compiler, seed: u64, wasm: Vec<u8>) -> Vec<u8> {
+    let is_relocatable = compiler.settings().stencils() == Stencils::Relocatable;
+    let edits = [
+        (Edit::Differences, seed & 4 != 0 && is_relocatable),
+        (Edit::Tables(Tables::Fixed), seed & 256 != 0),
+    ];
+    let wanted = edits.into_iter().filter(|(_, is_wanted)| *is_wanted);
+    wanted.fold(wasm, |wasm, (edit, _)| edit.apply(&wasm).unwrap_or(wasm))
 }

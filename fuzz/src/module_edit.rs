@@ -1,7 +1,7 @@
 //! A module or component, and an edit of it -> the edit's artifact, compiled on what the original
 //! has left in the cache: Wasmtime's bytes, or with relocatable stencils those of no cache.
 
-use crate::hosts::{self, Chosen, with_addresses, with_relocations};
+use crate::hosts::{self, Chosen, enriched, with_relocations};
 use crate::tally::{Outcome, StencilsTally};
 use arbitrary::{Arbitrary, Unstructured};
 use generate::component::Component;
@@ -50,7 +50,7 @@ fn run(chosen: &Chosen, choices: &mut Unstructured<'_>) -> arbitrary::Result<Out
             true => choices.choose(&TEXTS)?.clone(),
             false => kind.module_from(choices)?,
         };
-        let wasm = with_addresses(compiler, seed, wasm);
+        let wasm = enriched(compiler, seed, wasm);
         let edited = match change {
             Change::Edit | Change::Undo => edit.apply(&wasm),
             Change::Mutate => mutate(&wasm, seed),

@@ -4,7 +4,7 @@
 
 mod observe;
 
-use crate::hosts::{either, with_addresses, with_relocations};
+use crate::hosts::{either, enriched, with_relocations};
 use crate::tally::{Outcome, StencilsTally};
 use arbitrary::{Arbitrary as _, Unstructured};
 use generate::edit::Edit;
@@ -58,7 +58,7 @@ fn choose(choices: &mut Unstructured<'_>) -> arbitrary::Result<Case> {
 
 fn run(case: &Case, choices: &mut Unstructured<'_>) -> arbitrary::Result<Outcome> {
     let Case { engine, compiler, kind, edit, seed } = *case;
-    let wasm = with_addresses(compiler, seed, kind.open_module_from(choices)?);
+    let wasm = enriched(compiler, seed, kind.open_module_from(choices)?);
     let (other, wasm) = match edit.apply(&wasm) {
         // Numbers at the borders of what can be an address are to be run, too.
         Some(edited) if Edit::CONSTANTS.contains(&edit) && seed & 2 != 0 => (wasm, edited),

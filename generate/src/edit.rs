@@ -3,8 +3,10 @@
 mod constants;
 mod editor;
 mod lebs;
+mod tables;
 
 pub use constants::Constants;
+pub use tables::Tables;
 use wasm_encoder::SectionId;
 
 /// A smaller constant is hardly the address of anything.
@@ -51,6 +53,8 @@ pub enum Edit {
     /// Imported functions in front, so many that nothing behind them in a
     /// `VMContext` is within 128 bytes.
     ImportFunctions,
+    /// Other sizes of tables.
+    Tables(Tables),
     /// Other constants in functions.
     Constants(Constants),
     /// All accesses have this offset, or the largest that their memory's type has.
@@ -64,7 +68,7 @@ pub enum Edit {
 
 impl Edit {
     /// All edits but those of numbers in functions.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 19] = [
         Self::ImportFunction,
         Self::ImportGlobal,
         Self::ImportMemory,
@@ -81,6 +85,9 @@ impl Edit {
         Self::LongSectionSizes,
         Self::LongIndices,
         Self::ImportFunctions,
+        Self::Tables(Tables::Fixed),
+        Self::Tables(Tables::Growing),
+        Self::Tables(Tables::Longer),
     ];
 
     /// The edits of numbers in functions: across the borders of what can be an address, or within.
@@ -130,6 +137,7 @@ impl Edit {
         match self {
             Self::LongSectionSizes => lebs::long_section_sizes(wasm),
             Self::LongIndices => lebs::long_indices(wasm),
+            Self::Tables(tables) => tables::apply(tables, wasm),
             Self::Constants(_) | Self::Offsets(_) | Self::HalvedAddresses | Self::Differences => {
                 constants::apply(self, wasm)
             }
@@ -153,6 +161,7 @@ impl Edit {
             | Self::MoveData
             | Self::LongSectionSizes
             | Self::LongIndices
+            | Self::Tables(_)
             | Self::Constants(_)
             | Self::Offsets(_)
             | Self::HalvedAddresses

@@ -1,7 +1,7 @@
 //! A module -> the same with the relocations that `wasm-ld --emit-relocs` leaves behind.
 
 use wasm_encoder::{CustomSection, Encode as _, Section as _};
-use wasmparser::{Operator, Parser, Payload};
+use wasmparser::{BinaryReader, Operator, Parser, Payload};
 
 /// The type of a relocation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,17 +76,16 @@ impl Numbers {
 fn number(operator: &Operator<'_>, bytes: &[u8]) -> Option<(usize, Kind)> {
     const LOADS_AND_STORES: std::ops::RangeInclusive<u8> = 0x28..=0x3e;
     /// Set in the first number of an access that names its memory.
-    const HAS_MEMORY: u8 = 1 << 6;
-    let leb_len = |at: usize| 1 + bytes[at..].iter().take_while(|byte| **byte & 0x80 != 0).count();
+    const HAS_MEMORY: u32 = 1 << 6;
     match operator {
         Operator::I32Const { .. } => Some((1, Kind::Address)),
         Operator::I64Const { .. } => Some((1, Kind::WideAddress)),
         _ if LOADS_AND_STORES.contains(&bytes[0]) => {
-            let mut behind = 1 + leb_len(1);
-            if bytes[1] & HAS_MEMORY != 0 {
-                behind += leb_len(behind);
+            let mut reader = BinaryReader::new(&bytes[1..], 1);
+            if reader.read_var_u32().expect("it is valid") & HAS_MEMORY != 0 {
+                reader.read_var_u32().expect("it is valid");
             }
-            Some((behind, Kind::Offset))
+            Some((reader.original_position(), Kind::Offset))
         }
         _ => None,
     }

@@ -39,7 +39,10 @@ pub struct FunctionParameters {
     pub callees: Vec<ExternalName>,
     /// What the code holds as plain numbers, in order of first use: where what the
     /// function uses lies in its module's runtime structures, a distance in bytes from
-    /// the structure's start; and values of constants.
+    /// the structure's start; and values of constants. Behind them may be what only code
+    /// knows that is kept for these numbers alone ([`CacheKey::with_numbers`]).
+    ///
+    /// [`CacheKey::with_numbers`]: crate::CacheKey::with_numbers
     pub numbers: Vec<u32>,
     /// Where each operator stands in the input.
     pub source: SourceLocations,

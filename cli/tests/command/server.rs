@@ -1,6 +1,7 @@
 //! A real server in this process, on a port that the system chooses.
 
 use cache_server::{Config, Server};
+use std::fmt::Debug;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -20,6 +21,26 @@ pub struct Running {
     pub directory: Option<TempDir>,
 }
 
+/// How long a directory may be in use that was just closed.
+const IN_USE_MAX: Duration = Duration::from_secs(10);
+
+/// Opens what was just closed. Another thread's child has a copy of the lock between its `fork` and
+/// its `exec`.
+pub fn once_free<T, E: Debug>(
+    open: impl Fn() -> Result<T, E>,
+    is_in_use: impl Fn(&E) -> bool,
+) -> T {
+    let start = Instant::now();
+    loop {
+        match open() {
+            Err(error) if is_in_use(&error) && start.elapsed() < IN_USE_MAX => {
+                std::thread::yield_now();
+            }
+            opened => return opened.unwrap(),
+        }
+    }
+}
+
 impl Running {
     /// A server with an empty directory of its own.
     pub fn start() -> Self {
@@ -33,18 +54,9 @@ impl Running {
     pub fn start_in(directory: &Path) -> Self {
         let runtime = Runtime::new().unwrap();
         let config = Config::local(directory.join("data"));
-        // A child that another test has started has its copy of the lock of a server that has
-        // just stopped, until it runs its own program.
-        let deadline = Instant::now() + Duration::from_secs(10);
-        loop {
-            match runtime.block_on(Server::bind(config.clone())) {
-                Ok(server) => return Self::serve(server, runtime),
-                Err(error) if error.to_string().contains("in use") && Instant::now() < deadline => {
-                    std::thread::sleep(Duration::from_millis(20));
-                }
-                Err(error) => panic!("{error}"),
-            }
-        }
+        let bind = || runtime.block_on(Server::bind(config.clone()));
+        let server = once_free(bind, |error| error.to_string().contains("in use"));
+        Self::serve(server, runtime)
     }
 
     /// Serves until it is stopped or dropped.

@@ -5,7 +5,7 @@
 
 use crate::module::Module;
 use crate::more;
-use crate::server::Running;
+use crate::server::{Running, once_free};
 use crate::table::{Row, Trial};
 use crate::tier::{compile_on_server, start_with};
 use cache_server::storage::{OpenError, PackStorage, Storage as _, StorageConfig};
@@ -13,8 +13,6 @@ use std::fs::{self, File};
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::thread;
-use std::time::{Duration, Instant};
 use stencil::CacheKey;
 use tempfile::TempDir;
 
@@ -34,19 +32,9 @@ struct Packs {
     server: Running,
 }
 
-/// How long a directory may be in use that was just closed.
-const IN_USE_MAX: Duration = Duration::from_secs(10);
-
-/// Opens what was just closed. Another thread's child has a copy of the lock between its `fork` and
-/// its `exec`.
 fn opened(config: StorageConfig) -> PackStorage {
-    let start = Instant::now();
-    loop {
-        match PackStorage::open(config.clone()) {
-            Err(OpenError::InUse { .. }) if start.elapsed() < IN_USE_MAX => thread::yield_now(),
-            opened => return opened.unwrap(),
-        }
-    }
+    let is_in_use = |error: &OpenError| matches!(error, OpenError::InUse { .. });
+    once_free(|| PackStorage::open(config.clone()), is_in_use)
 }
 
 impl Packs {

@@ -105,12 +105,11 @@ pub(super) fn between(
     let differences = with_code(function, backend, |code| {
         backend.finder?.differences(code, other.buffer.data()).ok()
     })?;
+    let count = reads.uses.offset_count();
     let field = |difference: &Difference| {
-        let (ordinal, addend) = Offsets::held(difference)?;
+        let (ordinal, addend) = Offsets::held(difference).filter(|(at, _)| *at < count)?;
         let number = reads.number_of_offset(ordinal, piece);
-        let is_one = ordinal < reads.uses.offset_count();
-        let field = StencilField { offset: difference.at, kind: FieldKind::Word, number };
-        is_one.then_some((field, addend))
+        Some((StencilField { offset: difference.at, kind: FieldKind::Word, number }, addend))
     };
     differences.iter().filter(|difference| !Reads::differ_by(difference)).map(field).collect()
 }

@@ -28,10 +28,10 @@ pub(super) fn fields(
 }
 
 /// The same for code with placeholders: the code with this piece's numbers in their
-/// place, and all its fields. `offsets` are the fields that hold offsets of accesses.
+/// place, and all its fields; given are those that hold offsets of accesses.
 pub(super) fn plugged(
     function: &CompiledFunction,
-    offsets: Fields,
+    mut fields: Fields,
     piece: &Piece,
     reads: &Reads<'_>,
     backend: &Backend,
@@ -42,7 +42,6 @@ pub(super) fn plugged(
     let layout = layout_fields(&others, piece, backend)?;
     let found = placeholders.iter().map(|site| reads.of(site, piece));
     let found: Vec<Read> = found.collect::<Option<_>>()?;
-    let mut fields = offsets;
     let mut code = function.buffer.data().to_vec();
     let constants = backend.finder?.plug(&mut code, &found).ok()?;
     fields.extend(constants.into_iter().map(|field| (field, 0)));

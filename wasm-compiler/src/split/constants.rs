@@ -333,9 +333,8 @@ impl Constants {
                 out.u8(u8::from(size.is_some()));
                 out.u64(size.unwrap_or(0));
             }
-        }
-        numbers.extend_from_slice(&self.distinct_offsets);
-        if !self.in_key {
+        } else {
+            numbers.extend_from_slice(&self.distinct_offsets);
             numbers.extend(self.known_to_own_code());
         }
         let distinct_constants = self.ordinals.len() as u32;

@@ -57,7 +57,7 @@ pub fn check_runs_on_one_store(setup: &Setup, first: &impl Input, second: &impl 
 
 /// An artifact does what Wasmtime's own does.
 #[track_caller]
-pub fn check_runs(setup: &Setup, wasm: &[u8], artifact: &[u8]) {
+fn check_runs(setup: &Setup, wasm: &[u8], artifact: &[u8]) {
     if !cfg!(all(target_arch = "x86_64", target_os = "linux")) {
         return;
     }

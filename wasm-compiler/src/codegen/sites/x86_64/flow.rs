@@ -117,7 +117,7 @@ pub(super) fn follow(graph: &Graph, code: &Code<'_>) -> Result<Vec<Site>, Unexpl
     }
     follower.sites = Some(Vec::new());
     for start in graph.targets() {
-        follower.follow_run(*start)?;
+        follower.follow_run(start)?;
     }
     debug_assert!(follower.waiting.is_empty());
     Ok(follower.sites.unwrap_or_default())

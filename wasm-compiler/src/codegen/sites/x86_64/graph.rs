@@ -18,9 +18,7 @@ pub(super) struct Graph {
     instructions: Vec<Decoded>,
     /// For each byte, the instruction that starts there.
     index: Vec<u32>,
-    /// Where control may come from more than the instruction before; and for each byte,
-    /// whether it is one of these.
-    targets: BTreeSet<u32>,
+    /// For each byte, whether control may come there from more than the instruction before.
     is_target: Vec<bool>,
     /// The targets of the jump tables, by the offset of the jump.
     tables: BTreeMap<u32, Vec<u32>>,
@@ -35,7 +33,6 @@ impl Graph {
             graph: Self {
                 instructions: Vec::with_capacity(code.bytes.len() / 4),
                 index: vec![NONE; code.bytes.len()],
-                targets: BTreeSet::new(),
                 is_target: vec![false; code.bytes.len()],
                 tables: BTreeMap::new(),
             },
@@ -65,9 +62,9 @@ impl Graph {
         &self.instructions
     }
 
-    /// In ascending order.
-    pub(super) fn targets(&self) -> &BTreeSet<u32> {
-        &self.targets
+    /// Where control may come from more than the instruction before, in ascending order.
+    pub(super) fn targets(&self) -> impl Iterator<Item = u32> {
+        (0..).zip(&self.is_target).filter(|(_, is_target)| **is_target).map(|(offset, _)| offset)
     }
 
     pub(super) fn is_target(&self, offset: u32) -> bool {
@@ -97,12 +94,11 @@ struct Reader<'c, 'a> {
 
 impl Reader<'_, '_> {
     fn target(&mut self, offset: u32) {
-        if !self.graph.is_target(offset) {
-            self.graph.targets.insert(offset);
+        // One out of the code is refused when it is read.
+        let is_target = self.graph.is_target.get_mut(offset as usize);
+        let is_known = is_target.is_some_and(|is_target| std::mem::replace(is_target, true));
+        if !is_known {
             self.waiting.push(offset);
-        }
-        if let Some(is_target) = self.graph.is_target.get_mut(offset as usize) {
-            *is_target = true;
         }
     }
 
