@@ -136,8 +136,23 @@ fn constants_behind_the_code() {
     let wasm = wat::parse_str(module(narrow, 95_003)).expect("it is a module");
     let artifact = RELOCATABLE.compile("module", &wasm, &MemoryStore::default()).artifact;
     let code = &functions(&artifact)[0];
-    let expected = narrow.map(u32::to_le_bytes).concat();
-    assert!(code.ends_with(&expected), "no constant stands behind the code");
+    let narrow = narrow.map(u32::to_le_bytes).concat();
+    let expected = [&95_003_u64.to_le_bytes()[..], &narrow].concat();
+    assert!(code.ends_with(&expected), "no constants stand behind the code");
+}
+
+/// How many constants, and how many offsets, of a function are parameters.
+pub const PARAMETERS_MAX: usize = 1 << 14;
+
+#[test]
+fn constant_behind_too_many() {
+    let module = |others: usize, value: u32| {
+        let others = "(drop (i32.const 1))".repeat(others);
+        module(&format!("{others} (i32.add (local.get 0) (i32.const {value}))"))
+    };
+    let [last, next] = [PARAMETERS_MAX - 1, PARAMETERS_MAX];
+    check_number(&RELOCATABLE, &module(last, 70_000), &module(last, 80_000));
+    check_in_key(&RELOCATABLE, &module(next, 70_000), &module(next, 80_000));
 }
 
 /// What an operator is computed with that no address is computed with.

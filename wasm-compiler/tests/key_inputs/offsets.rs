@@ -2,6 +2,7 @@
 //! constant, else a parameter as long as no bounds check depends on it.
 
 use crate::check::{Setup, X86_64, check_changes, check_keeps, check_kept_by_layout};
+use crate::constants::PARAMETERS_MAX;
 use crate::relocatable::{RELOCATABLE, check_in_key, check_kept, check_number, relocatable};
 
 /// From here on offsets are parameters.
@@ -41,6 +42,18 @@ fn offset_of_an_access() {
     }
     check_in_key(&RELOCATABLE, &module(MAX + 1), &module(MAX + 2));
     check_changes(&X86_64, &module(70_000), &module(80_000), 0);
+}
+
+#[test]
+fn offset_behind_too_many() {
+    let module = |others: usize, last: u64| {
+        let load = |of| format!("(drop (i32.load offset={of} (local.get 0)))");
+        let others: String = (0..others).map(|at| load(MIN + at as u64)).collect();
+        module(LARGE, &format!("{others} (i32.load offset={last} (local.get 0))"))
+    };
+    let [last, next] = [PARAMETERS_MAX - 1, PARAMETERS_MAX];
+    check_number(&RELOCATABLE, &module(last, 1 << 20), &module(last, 1 << 21));
+    check_in_key(&RELOCATABLE, &module(next, 1 << 20), &module(next, 1 << 21));
 }
 
 #[test]
