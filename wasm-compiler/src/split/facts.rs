@@ -1,8 +1,11 @@
 //! A module's entities -> the facts about each that can reach machine code.
 //!
 //! Invariants:
-//! - a fact is resolved: an offset into the VMContext is written as the number
-//!   that the code will hold, never as what it is computed from;
+//! - a fact is resolved: an offset into the VMContext is the number that the code will
+//!   hold, never what it is computed from; where code is understood it is a parameter, and
+//!   its size is written;
+//! - what is written can be read back: whether something follows is said by what stands
+//!   before it, and never by what is a parameter;
 //! - structs whose fields are all public are taken apart without `..`, so that a
 //!   new field breaks the build and not the cache;
 //! - of a type, everything is written as Wasmtime serialises it, with the
@@ -383,13 +386,16 @@ impl<'a, 'data> ModuleFacts<'a, 'data> {
     }
 
     pub(super) fn global(&self, sink: &mut Sink<'_>, index: GlobalIndex) {
+        const CONSTANT: u8 = 0;
+        const DEFINED: u8 = 1;
+        const IMPORTED: u8 = 2;
         let module = &self.translation.module;
         let Global { wasm_ty, mutability } = module.globals[index];
         let out = &mut *sink.out;
         out.raw(&postcard_bytes(&wasm_ty));
         out.bool(mutability);
         if let Some(value) = self.constant(index) {
-            out.u8(0);
+            out.u8(CONSTANT);
             match value {
                 GlobalConstValue::I32(value) => out.u32(value as u32),
                 GlobalConstValue::I64(value) => out.u64(value as u64),
@@ -399,10 +405,10 @@ impl<'a, 'data> ModuleFacts<'a, 'data> {
             }
             return;
         }
-        out.bool(module.is_exported_global(index));
         match module.defined_global_index(index) {
             Some(defined) => {
-                out.u8(1);
+                out.u8(DEFINED);
+                out.bool(module.is_exported_global(index));
                 let start = self.offsets.vmctx_vmglobal_definition(defined);
                 let len = self.offsets.ptr.vm_global_definition().size();
                 // To the address of a collected reference its offset is added, as a
@@ -414,7 +420,8 @@ impl<'a, 'data> ModuleFacts<'a, 'data> {
                 layout.add(out, values, &[span], relocatable);
             }
             None => {
-                out.u8(2);
+                out.u8(IMPORTED);
+                out.bool(module.is_exported_global(index));
                 let start = self.offsets.vmctx_vmglobal_import_from(index);
                 self.in_vmctx(sink, [(start, self.offsets.ptr.size())]);
             }

@@ -244,6 +244,8 @@ impl Encoder<'_, '_> {
             }
             Offset::InConstant => {
                 self.out.u8(IN_CONSTANT);
+                // Tells what the offset would tell: whether the size follows.
+                self.out.bool(self.facts.minimum_matters(memory, offset));
                 offset
             }
             Offset::Parameter(ordinal) => {

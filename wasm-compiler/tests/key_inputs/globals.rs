@@ -4,6 +4,7 @@ use crate::check::{
     AARCH64, DEFAULT, X86_64, check_changes, check_finer, check_keeps, check_kept_by_layout,
     check_parameter, check_place, check_shared, x86_64,
 };
+use crate::relocatable::{RELOCATABLE, check_runs_on_one_store};
 use wasmtime::Collector;
 
 #[test]
@@ -230,4 +231,25 @@ fn exported() {
         )
     };
     check_changes(&DEFAULT, &module(""), &module(r#"(export "g")"#), 0);
+}
+
+/// Whether a global is a constant is said before what follows for either.
+#[test]
+fn constant_in_front_of_what_looks_like_a_place() {
+    // Written as: defined, with a place of four bytes; and twice the opcode of `nop`.
+    const CONSTANT: u32 = 0x0101_0201;
+    let module = |one: &str, other: &str| {
+        let far = "(global i32 (i32.const 0))".repeat(16);
+        format!(
+            r#"(module {far}
+            (global $constant i32 (i32.const {CONSTANT}))
+            (global $computed i32 (i32.add (i32.const 1) (i32.const 2)))
+            (func (export "run") (result i32) global.get ${one} global.get ${other} i32.sub))"#
+        )
+    };
+    let first = module("constant", "computed nop nop");
+    let second = module("computed nop nop", "constant");
+    for setup in [&X86_64, &RELOCATABLE] {
+        check_runs_on_one_store(setup, &first, &second);
+    }
 }

@@ -3,7 +3,9 @@
 
 use crate::check::{Setup, X86_64, check_changes, check_keeps, check_kept_by_layout};
 use crate::constants::PARAMETERS_MAX;
-use crate::relocatable::{RELOCATABLE, check_in_key, check_kept, check_number, relocatable};
+use crate::relocatable::{
+    RELOCATABLE, check_in_key, check_kept, check_number, check_runs_on_one_store, relocatable,
+};
 
 /// From here on offsets are parameters.
 const MIN: u64 = 1 << 16;
@@ -84,6 +86,25 @@ fn offset_of_a_store() {
         module("3", &format!("{store} (i32.load offset={offset} (local.get 0))"))
     };
     check_number(&RELOCATABLE, &module(70_000, 80_000), &module(80_000, 70_000));
+}
+
+/// Only for an offset beyond the guard region, the memory's first size is in the key. Nothing else
+/// is read in its place: eight bytes of size are no other operators.
+#[test]
+fn offset_in_front_of_what_looks_like_a_size() {
+    let module = |pages: u32, offset: u32, operators: &str| {
+        format!(
+            r#"(module (memory $m (export "m") {pages})
+            (func (export "run") (param i32 i32) (result i32)
+                local.get 0 local.get 1
+                i32.const 0 i32.load offset={offset} {operators} drop return))"#
+        )
+    };
+    check_runs_on_one_store(
+        &RELOCATABLE,
+        &module(48, 1 << 26, "i32.add"),
+        &module(1, 2048, "f64.const 0x1p+353"),
+    );
 }
 
 /// A load and another operator can become one instruction; two loads can become one, or
