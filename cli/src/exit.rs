@@ -36,7 +36,8 @@ Exit codes:
   1    the input is not valid WebAssembly, or cannot be compiled
   2    wrong flags, settings, environment or configuration file
   3    a file could not be read or written
-  4    verify, or compile --verify-strict, found cached code that differs from what is compiled now
+  4    verify, or compile --verify-strict, found cached code that differs from what is compiled now;
+       or relocatable code failed its check
   5    the server failed and --require-remote was said, or stats or doctor could not ask it
   101  a bug in this program
   130  ended by Ctrl-C (SIGINT), SIGTERM or SIGHUP

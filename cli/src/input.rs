@@ -50,6 +50,12 @@ impl Input {
             true => format!("offset {offset:#x} of its binary form"),
             false => format!("offset {offset:#x}"),
         };
+        if let CompileError::Check { .. } = error {
+            return Failure::difference(format!(
+                "{name}: {error}; nothing was written; compile it with --stencils exact, and \
+                 please report it"
+            ));
+        }
         Failure::input(match error {
             CompileError::NotWasm { .. } => format!(
                 "{name} is not WebAssembly: it starts with {} where a module starts with \

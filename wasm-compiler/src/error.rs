@@ -28,6 +28,15 @@ pub enum CompileError {
         /// The compiler's words.
         message: String,
     },
+    /// A function that was to be checked has code with relocatable stencils that is not what
+    /// was compiled, with its own numbers in it: a fault of this crate. Nothing was stored.
+    #[error("the code of {symbol} failed the check of its numbers: {message}")]
+    Check {
+        /// The function, in the form that Wasmtime gives its symbols.
+        symbol: String,
+        /// Where, and what was found.
+        message: String,
+    },
     /// The settings do not make a compiler.
     #[error(transparent)]
     Settings(#[from] crate::settings::SettingsError),

@@ -24,12 +24,15 @@ use crate::pieces::{self, Piece};
 pub(crate) use constants::{
     CONSTANTS_MAX, ConstantType, ConstantUse, OFFSET_MAX, OFFSET_MIN, OffsetUse, Uses, offset_at,
 };
-use facts::ModuleFacts;
+pub(crate) use facts::GLOBALS_ADDED_MAX;
+use facts::{ModuleFacts, has_room_for_placeholders};
 use function::Splitter;
 use rayon::prelude::*;
 use stencil::Fingerprint;
 pub(crate) use trampoline::builtin;
-use wasmtime_environ::{DefinedFuncIndex, EntityRef as _, FuncKey, StaticModuleIndex};
+use wasmtime_environ::{
+    DefinedFuncIndex, EntityRef as _, FuncKey, Module, ModuleTranslation, StaticModuleIndex,
+};
 
 /// Functions are handed to threads in runs of about this many body bytes.
 const RUN_BODY_BYTES: usize = 64 << 10;
@@ -85,15 +88,25 @@ pub(crate) struct Splitting<'a> {
 }
 
 impl<'a> Splitting<'a> {
-    pub(crate) fn new(input: &'a Input<'a>, backend: &'a Backend) -> Self {
+    fn new(input: &'a Input<'a>, backend: &'a Backend) -> Self {
+        Self::of(input, backend, has_room_for_placeholders)
+    }
+
+    /// Of modules that have their placeholders: there was room.
+    pub(crate) fn with_placeholders(input: &'a Input<'a>, backend: &'a Backend) -> Self {
+        Self::of(input, backend, |_| true)
+    }
+
+    fn of(input: &'a Input<'a>, backend: &'a Backend, has_room: fn(&Module) -> bool) -> Self {
         let settings = &backend.settings;
         let covered = settings.uncovered().is_none();
         let layout = (backend.isa.pointer_bytes(), backend.finder.is_some());
-        let facts = |(index, module)| {
+        let facts = |(index, module): (StaticModuleIndex, &'a ModuleTranslation<'_>)| {
             let cacheable = covered && !input.is_adapter(index);
             let first_body =
                 input.bodies[index].values().next().map(|body| body.body.range().start);
-            let module = (module, first_body);
+            let room = has_room(&module.module);
+            let module = (module, first_body, room);
             ModuleFacts::new(module, input.types.module_types(), settings, layout, cacheable)
         };
         let facts = input.modules.iter().map(facts).collect();
@@ -125,7 +138,8 @@ impl<'a> Splitting<'a> {
             cache_key: split.stencil.map(|stencil| stencil.key(self.fingerprint)),
             parameters: split.parameters,
             layout: split.layout,
-            has_placeholders: !split.uses.is_empty(),
+            // Without a key nothing tells what has the same code.
+            has_placeholders: split.stencil.is_some() && !split.uses.is_empty(),
         };
         Ok((piece, split.uses))
     }

@@ -140,13 +140,17 @@ impl Offsets {
     }
 
     /// Which offset a field holds that differs between the two, and what is added to it.
-    /// The differences are not the same for any two of them, whatever is added to both.
+    /// The differences are not the same for any two of them, whatever is added to both. The sum
+    /// fits into the field for any offset that is a parameter, and not for some alone: it is not
+    /// in the key which one it is.
     pub(super) fn held(difference: &Difference) -> Option<(u32, u32)> {
         let Difference { at: _, one, other } = *difference;
         let step = Self::ONE_STEP + Self::OTHER_STEP;
         let missing = (Self::OTHER - Self::ONE).checked_sub(other.checked_sub(one)?)?;
         let ordinal = missing.is_multiple_of(step).then_some(missing / step)?;
-        Some((ordinal, one.checked_sub(Self::One.placeholder(ordinal))?))
+        let addend = one.checked_sub(Self::One.placeholder(ordinal))?;
+        let largest = addend.checked_add(OFFSET_MAX as u32)?;
+        (largest < FieldKind::Word.limit()).then_some((ordinal, addend))
     }
 }
 

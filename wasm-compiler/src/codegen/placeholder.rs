@@ -29,7 +29,7 @@ use crate::error::CompileError;
 use crate::input::{Input, validator};
 use crate::lookup::Slotted;
 use crate::pieces::{self, Piece};
-use crate::split::{Current, Splitting};
+use crate::split::{CONSTANTS_MAX, Current, GLOBALS_ADDED_MAX, Splitting};
 use crate::verify::VerifySample;
 use body::Rewritten;
 use std::collections::BTreeMap;
@@ -43,9 +43,18 @@ use wasmtime_environ::{
     GlobalIndex, Module, ModuleTranslation, StaticModuleIndex, VMOffsets, WasmValType,
 };
 
-/// Globals in front of the placeholders, so that the displacement of no placeholder
-/// takes one byte, in whatever unit that counts.
+/// Globals in front of the placeholders, so that the displacement of no placeholder takes one
+/// byte, in whatever unit that counts; nor that of anything behind them, however many there are.
 const DISTANCE: usize = 1 << 9;
+
+/// A module has at most so many tables (wasmparser's limit).
+const TABLES_MAX: usize = 100;
+
+/// A function has at most as many numbers of each kind: constants, offsets, parts of addresses.
+/// Of a table there are three.
+const NUMBERS_MAX: usize = 3 * CONSTANTS_MAX + 3 * TABLES_MAX;
+
+const _: () = assert!(Added::len(NUMBERS_MAX) <= GLOBALS_ADDED_MAX);
 
 /// Compiles pieces that have constants, those with one key once. Gives what was compiled,
 /// and the pieces whose code is not understood.
@@ -107,19 +116,23 @@ fn compile_distinct(
     compiled
 }
 
-/// The globals that a module gets: a placeholder of each type for each constant of the
-/// function that has most, and one more, since those of a second code are by one further.
+/// The globals that a module gets: two for each number of the function that has most, at least as
+/// many as it has constants, of which each reads the one of its type; and one more, since those of
+/// a second code are by one further.
 struct Added {
     count: u32,
     globals: Vec<Global>,
 }
 
 impl Added {
+    const fn len(count: usize) -> usize {
+        DISTANCE + 2 * (count + 1)
+    }
+
     fn new(count: u32) -> Self {
-        let len = DISTANCE + 2 * (count as usize + 1);
         let types = [WasmValType::I32, WasmValType::I64].into_iter().cycle();
         let global = |wasm_ty| Global { wasm_ty, mutability: true };
-        Self { count, globals: types.map(global).take(len).collect() }
+        Self { count, globals: types.map(global).take(Self::len(count as usize)).collect() }
     }
 }
 
@@ -158,7 +171,7 @@ struct Placed {
     first: GlobalIndex,
     /// Where it lies in the `VMContext`.
     first_at: u32,
-    /// For how many constants there are some.
+    /// For how many numbers there are some.
     count: u32,
 }
 
@@ -193,7 +206,7 @@ fn compile_with_placeholders(
     let placed: BTreeMap<StaticModuleIndex, Placed> =
         own.iter().map(placed).collect::<Result<_, CompileError>>()?;
     // The functions' numbers in the modules as they are now.
-    let splitting = Splitting::new(input, backend);
+    let splitting = Splitting::with_placeholders(input, backend);
     in_parallel(input, wanted, |current, wanted| {
         compile(input, backend, (&placed, &splitting), sample, current, wanted)
     })
@@ -224,7 +237,11 @@ fn compile<'s>(
         Rewritten::of(body, &uses, (placed.first, offsets), &piece.parameters.source)
     };
     let one = body(Offsets::One)?;
-    let compiled = compile_body(input, backend, placed, location, &one, &symbol)?;
+    // The compiler may have had room for the function's own body: that is tried next.
+    let compiled = match compile_body(input, backend, placed, location, &one, &symbol) {
+        Err(CompileError::Codegen { .. }) => return Ok(None),
+        compiled => compiled?,
+    };
     let Ok(code) = function_of(&compiled) else { return Ok(None) };
     let reads = Reads { first_at: placed.first_at, count: placed.count, uses: &uses };
     let seen = offsets::seen(code, &one.accesses, (&piece, &reads), backend);
@@ -257,10 +274,8 @@ fn compile<'s>(
             reads: &reads,
         };
         let body = input.bodies[module][function].body.as_bytes();
-        check_fresh(&template, body, (slotted.piece, &fresh), backend).map_err(|error| {
-            let message = format!("its code failed the check of its numbers: {error}");
-            CompileError::Codegen { symbol, message }
-        })?;
+        check_fresh(&template, body, (slotted.piece, &fresh), backend)
+            .map_err(|error| CompileError::Check { symbol, message: error.to_string() })?;
     }
     Ok(Some(fresh))
 }

@@ -28,7 +28,7 @@ use wasmtime_environ::{
     WasmCompositeInnerType, WasmSubType, WasmValType,
 };
 
-/// Alias regions of defined globals are told apart by 18 bits of index, those of
+/// Alias regions of globals, memories and tables are told apart by 18 bits of index, those of
 /// modules by 8 bits (`alias_region.rs`, `user_id`); beyond them regions of a
 /// component's modules may merge, which no stencil can tell.
 const REGION_MODULE_INDEX_MAX: u32 = 0xff;
@@ -53,6 +53,7 @@ pub(super) struct ModuleFacts<'a, 'data> {
     constants_cost_as_reads: bool,
     /// Whether operands have types that any validator knows.
     types_are_plain: bool,
+    has_room_for_placeholders: bool,
 }
 
 /// No operator accesses more bytes at once.
@@ -67,15 +68,15 @@ pub(super) struct Sink<'s> {
 
 /// Whether alias regions are told apart, as stencils take for granted.
 ///
-/// Every field of `Module` stands here, so that a new one breaks the build until it is
+/// `globals_len` is what counts for its globals. Every field of `Module` stands here, so that a new one breaks the build until it is
 /// known what of it reaches machine code.
-fn region_ids_fit(module: &Module) -> bool {
+fn region_ids_fit(module: &Module, globals_len: usize) -> bool {
     let Module {
         module_index,
         // Read by the facts below, entity by entity.
         memories,
         tables,
-        globals,
+        globals: _,
         global_initializers: _,
         functions: _,
         tags: _,
@@ -105,14 +106,23 @@ fn region_ids_fit(module: &Module) -> bool {
     } = module;
     module_index.as_u32() == 0
         || (module_index.as_u32() <= REGION_MODULE_INDEX_MAX
-            && globals.len() < REGION_ENTITY_INDEX_MAX
+            && globals_len < REGION_ENTITY_INDEX_MAX
             && memories.len() < REGION_ENTITY_INDEX_MAX
             && tables.len() < REGION_ENTITY_INDEX_MAX)
 }
 
-/// A module with more globals has no room for placeholders: it may have a million
-/// (wasmparser's limit).
-const GLOBALS_MAX: usize = 900_000;
+/// A module has at most so many globals (wasmparser's limit).
+const GLOBALS_MAX: usize = 1_000_000;
+
+/// And gets at most so many more while functions with constants are compiled.
+pub(crate) const GLOBALS_ADDED_MAX: usize = 100_000;
+
+/// Whether a module has room for them. That it has decides whether constants are parameters, and
+/// not how many of them there are in what is compiled now.
+pub(super) fn has_room_for_placeholders(module: &Module) -> bool {
+    let globals_len = module.globals.len() + GLOBALS_ADDED_MAX;
+    globals_len <= GLOBALS_MAX && region_ids_fit(module, globals_len)
+}
 
 /// Whether a constant uses as much fuel as the read of a global.
 fn constants_cost_as_reads(tunables: &Tunables) -> bool {
@@ -145,7 +155,11 @@ fn postcard_bytes(value: &impl serde::Serialize) -> Vec<u8> {
 
 impl<'a, 'data> ModuleFacts<'a, 'data> {
     pub(super) fn new(
-        (translation, first_body): (&'a ModuleTranslation<'data>, Option<usize>),
+        (translation, first_body, has_room_for_placeholders): (
+            &'a ModuleTranslation<'data>,
+            Option<usize>,
+            bool,
+        ),
         types: &'a ModuleTypesBuilder,
         settings: &'a Settings,
         (pointer_bytes, relocatable): (u8, bool),
@@ -161,12 +175,14 @@ impl<'a, 'data> ModuleFacts<'a, 'data> {
             offsets: VMOffsets::new(pointer_bytes, &translation.module),
             interned: types,
             types: types.wasm_types().map(|(_, ty)| postcard_bytes(ty)).collect(),
-            cacheable: cacheable && region_ids_fit(&translation.module),
+            cacheable: cacheable
+                && region_ids_fit(&translation.module, translation.module.globals.len()),
             relocatable,
             relocatable_constants,
             relocations,
             constants_cost_as_reads: constants_cost_as_reads(&settings.tunables),
             types_are_plain: types_are_plain(&translation.module, types),
+            has_room_for_placeholders,
         }
     }
 
@@ -176,7 +192,7 @@ impl<'a, 'data> ModuleFacts<'a, 'data> {
         self.relocatable_constants
             && self.constants_cost_as_reads
             && self.types_are_plain
-            && self.translation.module.globals.len() <= GLOBALS_MAX
+            && self.has_room_for_placeholders
             && self.translation.branch_hints(function).is_none()
     }
 

@@ -110,6 +110,9 @@ impl<'a> Splitter<'a> {
         reader.finish_expression(&visitor)?;
 
         source.shrink_to_fit();
+        if encoder.ordinals.count(Class::Global) > GLOBALS_MAX {
+            encoder.keep_constants();
+        }
         let Encoder { mut parameters, layout, covered, .. } = encoder;
         let uses = self.constants.finish(&mut self.writer, &mut parameters.numbers);
         self.allocations = Some(validator.into_allocations());
@@ -143,6 +146,10 @@ pub(super) struct Encoder<'e, 'a> {
     body: &'e [u8],
     base: usize,
 }
+
+/// The constants of a function that uses more globals are in the key. Cranelift tells 2^16 - 1
+/// memory regions apart in one function, and each global is one, and each placeholder.
+const GLOBALS_MAX: u32 = 1 << 15;
 
 /// The first of the opcodes that take two bytes.
 const WIDE_OPCODES: u16 = 0xf0;
@@ -480,6 +487,11 @@ impl LocalOrdinals {
     fn start(&mut self) {
         self.function += 1;
         self.next = [0; CLASSES];
+    }
+
+    /// How many of a class the function has used.
+    fn count(&self, class: Class) -> u32 {
+        self.next[class as usize]
     }
 
     /// An entity's ordinal, and whether this is its first use.

@@ -7,6 +7,8 @@
 //! `src/split/known_imports.rs`.
 
 use crate::check::{DEFAULT, check_changes, check_keeps, check_parameter};
+use crate::relocatable::RELOCATABLE;
+use oracle::same::assert_same;
 use oracle::store::MemoryStore;
 use oracle::testdata::file;
 
@@ -124,4 +126,20 @@ fn more_modules_than_alias_regions_tell_apart() {
     let wasm = wat::parse_str(format!("(component {modules})")).expect("it is a component");
     let report = DEFAULT.compile("many modules", &wasm, &MemoryStore::default()).report;
     assert_eq!((report.functions, report.uncached), (MODULES as u64, MODULES as u64 - 256));
+}
+
+/// Regions of memory of later modules may merge, which no key tells: their functions have none, and
+/// each is compiled by itself.
+#[test]
+fn functions_of_modules_that_have_no_key() {
+    let empty = "(core module)".repeat(256);
+    let module =
+        |body: &str| format!(r#"(core module (memory 1) (func (export "f") (result i32) {body}))"#);
+    let [first, second] =
+        [module("(i32.load (i32.const 2000))"), module("i32.const 2000 i32.load8_u")];
+    let wasm = wat::parse_str(format!("(component {empty} {first} {second})"));
+    let wasm = wasm.expect("it is a component");
+    let compiled = RELOCATABLE.compile("without keys", &wasm, &MemoryStore::default());
+    let stock = RELOCATABLE.engine().precompile_component(&wasm).expect("Wasmtime takes it");
+    assert_same("without keys", &wasm, &stock, &compiled.artifact);
 }

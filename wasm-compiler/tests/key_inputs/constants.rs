@@ -155,6 +155,43 @@ fn constant_behind_too_many() {
     check_in_key(&RELOCATABLE, &module(next, 70_000), &module(next, 80_000));
 }
 
+/// Whether there is room for placeholders is decided by what the module has, and not by how much is
+/// compiled now; and it is in the key.
+#[test]
+fn constants_in_a_module_with_very_many_globals() {
+    let module = |globals: usize, others: usize| {
+        let globals = "(global i32 (i32.const 0))".repeat(globals);
+        let others: String =
+            (0..others).map(|at| format!("(drop (i32.const {}))", 3_000 + at)).collect();
+        format!(
+            r#"(module (memory 1) {globals}
+            (func (export "run") (result i32) (i32.load (i32.const 2000)))
+            (func (export "other") {others}))"#
+        )
+    };
+    let many = wat::parse_str(module(899_900, 1)).expect("it is a module");
+    check_runs_on_one_store(&RELOCATABLE, &module(0, 1), &many);
+    check_runs_on_one_store(&RELOCATABLE, &module(899_900, 200), &many);
+}
+
+/// Cranelift tells so many memory regions apart in one function, and no more.
+#[test]
+fn constants_in_a_function_with_very_many_globals() {
+    let module = |globals: usize, value: u32| {
+        let declared = "(global (mut i32) (i32.const 0))".repeat(globals);
+        let read: String = (0..globals).map(|at| format!("(drop (global.get {at}))")).collect();
+        let others: String =
+            (0..8_000).map(|at| format!("(drop (i32.const {}))", 100_000 + at)).collect();
+        format!(
+            r#"(module (memory 1) {declared}
+            (func (export "run") (result i32)
+                {read} {others} (i32.load (i32.const {value}))))"#
+        )
+    };
+    check_number(&RELOCATABLE, &module(1 << 15, 2000), &module(1 << 15, 3000));
+    check_in_key(&RELOCATABLE, &module(60_000, 2000), &module(60_000, 3000));
+}
+
 /// What an operator is computed with that no address is computed with.
 #[test]
 fn operand_of_an_operator_that_computes() {

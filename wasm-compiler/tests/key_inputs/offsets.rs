@@ -88,6 +88,34 @@ fn offset_of_a_store() {
     check_number(&RELOCATABLE, &module(70_000, 80_000), &module(80_000, 70_000));
 }
 
+/// A constant that no address is computed with, but which is one: the compiler adds the offset to
+/// it. Whether the sum fits into a field must not depend on the offset.
+#[test]
+fn offset_from_an_address_that_is_computed() {
+    let function = |address: u64, offset: u64| {
+        let address = format!("(i32.or (i32.const {address}) (i32.const 0))");
+        format!(r#"(func (param i32) (result i32) (i32.load offset={offset} {address}))"#)
+    };
+    let one = |address, offset| {
+        format!(r#"(module (memory 1) (export "run" (func 0)) {})"#, function(address, offset))
+    };
+    let two = |address, [first, second]: [u64; 2]| {
+        let (first, second) = (function(address, first), function(address, second));
+        format!(r#"(module (memory 1) (export "run" (func 0)) {first} {second})"#)
+    };
+    for address in [0x7f00_0000, 0x7dff_ffff, 0x7e00_0020, 2_113_931_274, 0x7fff_ffff, 0xffff_0000]
+    {
+        for (small, large) in [(MIN, 20_000_000), (MIN, MAX), (MIN, MAX - 1)] {
+            check_runs_on_one_store(&RELOCATABLE, &one(address, small), &one(address, large));
+            let pairs = [[small, large], [large, small]].map(|pair| two(address, pair));
+            check_runs_on_one_store(&RELOCATABLE, &pairs[0], &pairs[1]);
+            check_runs_on_one_store(&RELOCATABLE, &one(address, small), &pairs[1]);
+        }
+    }
+    check_number(&RELOCATABLE, &one(0x7000_0000, MIN), &one(0x7000_0000, MAX));
+    check_kept(&RELOCATABLE, &one(0x7f00_0000, MIN), &one(0x7f00_0000, 20_000_000));
+}
+
 /// Only for an offset beyond the guard region, the memory's first size is in the key. Nothing else
 /// is read in its place: eight bytes of size are no other operators.
 #[test]
