@@ -125,7 +125,7 @@ pub struct RemoteArgs {
 /// Whether code from the cache is held against what the compiler makes.
 #[derive(Debug, clap::Args)]
 pub struct SampleArgs {
-    /// Compile one in N of what is found again, the same ones each time; replace what differs [default: off]
+    /// Compile one in N of what is found again, the same ones each time; replace what differs. Of relocatable code, check one in N when it is made [default: off]
     #[arg(long, value_name = "1/N")]
     pub verify_sample: Option<Sampled>,
     /// Fail, and write nothing, if something differs

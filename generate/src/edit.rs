@@ -13,7 +13,7 @@ use wasm_encoder::SectionId;
 const ADDRESS_MIN: i32 = 1024;
 
 /// What stands in the place of a function's first offset while its code is generated.
-const OFFSET_PLACEHOLDER: u64 = 0x0174_5a25;
+pub const OFFSET_PLACEHOLDER: u64 = 0x0174_5a25;
 
 /// One edit. What is put in front of an index space shifts all of its indices.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

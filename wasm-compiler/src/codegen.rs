@@ -255,7 +255,7 @@ fn entries<'a>(
 }
 
 /// Runs Wasmtime's compiler on one piece.
-pub(crate) fn generate(
+fn generate(
     input: &Input<'_>,
     backend: &Backend,
     key: FuncKey,

@@ -122,8 +122,9 @@ impl Compiler {
     /// Compiles a module or component in the binary format. What the store has
     /// is not compiled; what it has not is compiled and published.
     ///
-    /// The bytes are those that an engine with the same settings would have
-    /// written, whatever the store has or does.
+    /// With exact stencils the bytes are those that an engine with the same settings
+    /// would have written, with relocatable ones those that are compiled without a
+    /// store; in either case whatever the store has or does.
     ///
     /// Runs on rayon's current thread pool.
     ///

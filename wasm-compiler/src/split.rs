@@ -14,6 +14,8 @@ mod function;
 #[cfg(test)]
 mod known_imports;
 mod operators;
+#[cfg(test)]
+mod reader;
 mod relocations;
 mod trampoline;
 

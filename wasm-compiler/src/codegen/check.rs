@@ -1,12 +1,12 @@
 //! Code with a function's numbers in their place -> whether it is the code that was
 //! compiled, with these numbers and nothing else.
 //!
-//! Independent of what makes that code: neither entries nor fields nor the parameters'
-//! numbers are looked at. The numbers are read from the body and the layout again, and
+//! Neither entries nor fields nor the parameters' numbers are looked at. The numbers are read from the body and the layout again, and
 //! the code is decoded and compared with the compiler's, instruction by instruction; and
 //! the body that was compiled with the function's, operator by operator. So
 //! it finds an operator made wrong, a number in the place of another, a place that was
-//! left out. Runs for functions that are sampled, and so for all in tests.
+//! left out. Which numbers are parameters it is told, and holds against both bodies. Runs for
+//! functions that are sampled.
 
 mod body;
 

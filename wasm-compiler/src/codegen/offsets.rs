@@ -161,3 +161,14 @@ const _: () = {
     assert!(Offsets::Other.placeholder(0) as u64 <= OFFSET_MAX);
     assert!(Offsets::One.placeholder(last) < Offsets::Other.placeholder(last));
 };
+
+#[cfg(test)]
+mod tests {
+    use super::Offsets;
+    use generate::edit::OFFSET_PLACEHOLDER;
+
+    #[test]
+    fn edits_make_offsets_that_are_equal_to_the_first_placeholder() {
+        assert_eq!(u64::from(Offsets::One.placeholder(0)), OFFSET_PLACEHOLDER);
+    }
+}

@@ -1,8 +1,9 @@
-//! A compiled function -> which fields of its code hold its module's layout.
+//! A compiled function -> which fields of its code hold its module's layout; of code with
+//! placeholders, the code with constants in their place, and which fields hold those.
 //!
 //! Invariant: what is said to be a field has been found in the code, belongs to one
-//! of the layout's parameters, and filled in again gives the code that was compiled.
-//! Anything else is no answer, and the layout stays in the key.
+//! of the parameters, and filled in again gives the code that was compiled.
+//! Anything else is no answer, and the numbers stay in the key.
 
 use super::sites::{Base, Code, Difference, Landing, Read, Site};
 use crate::compiler::Backend;

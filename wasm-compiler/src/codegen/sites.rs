@@ -12,6 +12,9 @@
 //! Invariant: whatever instruction has the pointer in a way that is not one of
 //! these makes the whole function [`Unexplained`]. No site is found by what its
 //! bytes look like.
+//!
+//! For constants that are parameters a target also says where given words stand, what two
+//! codes differ in, and puts constants in the place of reads ([`Finder`]).
 
 mod x86_64;
 

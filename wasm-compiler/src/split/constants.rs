@@ -289,8 +289,8 @@ impl Constants {
         true
     }
 
-    /// What else the key leaves out, and no field of code holds: what only code depends on that is
-    /// made of the function's own body, where that with placeholders is refused.
+    /// What else the key leaves out, beyond what fields hold: what only code depends on that is made
+    /// of the function's own body, where that with placeholders is refused.
     fn known_to_own_code(&self) -> Vec<u32> {
         let mut known = Vec::new();
         for met in self.met.iter().filter(|met| met.access.is_some() && met.is_parameter()) {

@@ -147,6 +147,24 @@ fn types_are_plain(module: &Module, types: &ModuleTypesBuilder) -> bool {
         && module.globals.values().all(names_none)
 }
 
+/// Whether the code of an access at a constant offset may depend on how
+/// large the memory is at first: unless its bounds check is elided for every
+/// index (`bounds_checks.rs`, `can_elide_bounds_check` and after it). An
+/// access is taken to be of 16 bytes, the widest there is.
+pub(super) fn minimum_matters(memory: &Memory, tunables: &MemoryTunables<'_>, offset: u64) -> bool {
+    // The host's page size does not matter: a page size that a wasm memory
+    // can have is 1, smaller than any, or 64 KiB, not smaller than any.
+    const HOST_PAGE_SIZE_LOG2: u8 = 16;
+    if !memory.can_elide_bounds_check(tunables, HOST_PAGE_SIZE_LOG2) {
+        return true;
+    }
+    let reach = tunables.reservation().saturating_add(tunables.guard_size());
+    let Some(end) = offset.checked_add(ACCESS_BYTES_MAX) else {
+        return true;
+    };
+    reach.checked_sub(end).is_none_or(|rest| rest < u64::from(u32::MAX))
+}
+
 /// A value's `serde` form as bytes. The types that are written this way are
 /// Wasmtime's own and have no way to fail.
 fn postcard_bytes(value: &impl serde::Serialize) -> Vec<u8> {
@@ -344,24 +362,10 @@ impl<'a, 'data> ModuleFacts<'a, 'data> {
         self.in_vmctx(sink, [(start, len)]);
     }
 
-    /// Whether the code of an access at a constant offset may depend on how
-    /// large the memory is at first: unless its bounds check is elided for every
-    /// index (`bounds_checks.rs`, `can_elide_bounds_check` and after it). An
-    /// access is taken to be of 16 bytes, the widest there is.
+    /// Whether a memory's first size may matter to an access at an offset.
     pub(super) fn minimum_matters(&self, index: MemoryIndex, offset: u64) -> bool {
-        // The host's page size does not matter: a page size that a wasm memory
-        // can have is 1, smaller than any, or 64 KiB, not smaller than any.
-        const HOST_PAGE_SIZE_LOG2: u8 = 16;
-        let memory = self.translation.module.memories[index];
-        let tunables = self.memory_tunables();
-        if !memory.can_elide_bounds_check(&tunables, HOST_PAGE_SIZE_LOG2) {
-            return true;
-        }
-        let reach = tunables.reservation().saturating_add(tunables.guard_size());
-        let Some(end) = offset.checked_add(ACCESS_BYTES_MAX) else {
-            return true;
-        };
-        reach.checked_sub(end).is_none_or(|rest| rest < u64::from(u32::MAX))
+        let memory = &self.translation.module.memories[index];
+        minimum_matters(memory, &self.memory_tunables(), offset)
     }
 
     /// Whether no offset of an access up to [`OFFSET_MAX`] matters to code but as what is

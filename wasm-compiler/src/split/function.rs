@@ -508,7 +508,7 @@ impl LocalOrdinals {
 }
 
 /// The hints of one function, in the order in which Wasmtime takes them
-/// (`func_environ.rs`, `branch_hint`).
+/// (`func_environ.rs`, `take_branch_hint`).
 struct BranchHints<'a> {
     hints: Option<std::iter::Peekable<wasmparser::SectionLimitedIntoIter<'a, BranchHint>>>,
 }

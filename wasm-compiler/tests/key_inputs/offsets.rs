@@ -6,6 +6,7 @@ use crate::constants::PARAMETERS_MAX;
 use crate::relocatable::{
     RELOCATABLE, check_in_key, check_kept, check_number, check_runs_on_one_store, relocatable,
 };
+use generate::edit::OFFSET_PLACEHOLDER;
 
 /// From here on offsets are parameters.
 const MIN: u64 = 1 << 16;
@@ -157,11 +158,7 @@ fn offset_that_one_code_does_not_show() {
     }
 }
 
-/// What stands in the place of the first offset while code is generated; that of the next
-/// is 64 more.
-const PLACEHOLDER: u64 = 0x0174_5a25;
-
-/// With a placeholder for its offset one access is the same as another. With any other
+/// With a placeholder for its offset (of the next one, 64 more) one access is the same as another. With any other
 /// offset it is not.
 #[test]
 fn address_that_is_equal_to_that_of_a_placeholder() {
@@ -173,7 +170,7 @@ fn address_that_is_equal_to_that_of_a_placeholder() {
     let beside = |index: u64, store: &str, offset: u64| {
         let set = format!("(local $c i32) (local.set $c (i32.const {index}))");
         let load = format!("(i32.load offset={offset} (local.get $c))");
-        let constant = format!("(i32.load {})", address(PLACEHOLDER + index));
+        let constant = format!("(i32.load {})", address(OFFSET_PLACEHOLDER + index));
         module(
             LARGE,
             &format!("{set} {store} (i32.sub {load} (i32.rotl {constant} (local.get 0)))"),
@@ -196,7 +193,7 @@ fn address_that_is_equal_to_that_of_a_placeholder() {
     // An offset in the key is one, from the same address.
     let kept = |lane: &str, offset: u64| {
         let one = format!("(i32.load offset={offset} (local.get 0))");
-        let kept = lane.replace("OFFSET", &PLACEHOLDER.to_string());
+        let kept = lane.replace("OFFSET", &OFFSET_PLACEHOLDER.to_string());
         module(LARGE, &format!("(i32.sub {one} (i32.rotl {kept} (local.get 0)))"))
     };
     let lane = "(i32x4.extract_lane 1 (v128.load offset=OFFSET (local.get 0)))";

@@ -1,6 +1,6 @@
 //! x86-64: code -> sites, in three steps: [`graph`] decodes what can be reached,
-//! [`flow`] follows the pointers until nothing changes, [`find`] collects. What is made of
-//! sites: [`plug`], [`words`], [`differences`], [`check`].
+//! [`flow`] follows the pointers until nothing changes, [`find`] collects. [`plug`] and [`check`]
+//! are of sites that are reads of placeholders, [`words`] and [`differences`] of offsets.
 
 mod check;
 mod differences;

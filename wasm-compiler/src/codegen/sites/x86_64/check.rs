@@ -165,7 +165,7 @@ fn is_binary(mnemonic: Mnemonic) -> bool {
     )
 }
 
-/// The registers among an instruction's operands; of memory operands, their bases.
+/// An instruction's operands of a kind: their registers, if that is the kind.
 fn operands(instruction: &Instruction, kind: OpKind) -> Vec<iced_x86::Register> {
     let of_kind = (0..instruction.op_count()).filter(|at| instruction.op_kind(*at) == kind);
     of_kind.map(|at| instruction.op_register(at)).collect()
