@@ -5,6 +5,7 @@
 
 use super::Compiler;
 use crate::codegen::sites::{Code, Difference, Expected, Finder, Read, Site, Unexplained, Word};
+use crate::error::CompileError;
 use crate::report::Report;
 use crate::settings::{Settings, Stencils};
 use crate::verify::VerifySample;
@@ -83,6 +84,31 @@ impl Finder for Refuse {
 
     fn differences(&self, _: &Code<'_>, _: &[u8]) -> Result<Vec<Difference>, Unexplained> {
         Err(REFUSED)
+    }
+
+    fn check(&self, _: &Code<'_>, _: &[u8], _: &[Expected]) -> Result<(), Unexplained> {
+        Err(REFUSED)
+    }
+}
+
+/// Understands all code there is, and believes in none.
+struct Doubt(&'static dyn Finder);
+
+impl Finder for Doubt {
+    fn find(&self, code: &Code<'_>) -> Result<Vec<Site>, Unexplained> {
+        self.0.find(code)
+    }
+
+    fn plug(&self, code: &mut Vec<u8>, reads: &[Read]) -> Result<Vec<StencilField>, Unexplained> {
+        self.0.plug(code, reads)
+    }
+
+    fn words(&self, code: &Code<'_>, values: &Range<u32>) -> Result<Vec<Word>, Unexplained> {
+        self.0.words(code, values)
+    }
+
+    fn differences(&self, one: &Code<'_>, other: &[u8]) -> Result<Vec<Difference>, Unexplained> {
+        self.0.differences(one, other)
     }
 
     fn check(&self, _: &Code<'_>, _: &[u8], _: &[Expected]) -> Result<(), Unexplained> {
@@ -246,4 +272,30 @@ fn constants_that_are_not_understood_have_code_of_their_own() {
     for (constant, offset) in [(70_000, 80_000), (70_001, 80_000), (70_000, 80_001)] {
         assert_eq!(host.check(&text(constant, offset), &store).misses, 0);
     }
+}
+
+/// Code that is not what it should be is a fault of ours: it is neither used nor kept.
+#[test]
+fn a_failed_check_ends_the_compile() {
+    let mut host = Host::with(true, Stencils::Relocatable);
+    let finder = host.compiler.backend.finder.expect("code is understood");
+    host.compiler.backend.finder = Some(Box::leak(Box::new(Doubt(finder))));
+    let text = module("(memory 1) (func (result i32) (i32.load (i32.const 70000)))");
+    let wasm = wat::parse_str(text).expect("it is a module");
+    for strict in [false, true] {
+        let store = Batches::default();
+        let sample = VerifySample::one_in(1).expect("it is a share");
+        host.compiler.set_verify(Some(sample.strict(strict)));
+        let error = host.compiler.compile(&wasm, &store).expect_err("the check fails");
+        assert!(matches!(error, CompileError::Check { .. }), "{error}");
+        assert_eq!(
+            error.to_string(),
+            "the code of wasm[0]::function[0] failed the check of its numbers: anything, at byte 0 of \
+             the function's code"
+        );
+        assert_eq!(store.entry_count(), 0);
+    }
+    // What is not in the sample is not checked.
+    host.compiler.set_verify(None);
+    host.compiler.compile(&wasm, &Batches::default()).expect("it compiles");
 }
