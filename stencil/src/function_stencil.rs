@@ -1,8 +1,9 @@
 //! What decides a function's machine code -> one canonical byte string.
 //!
-//! Invariant: two different sequences of writes never yield the same bytes.
-//! Every value is written with a fixed width or as a minimal LEB128, and
-//! everything of variable length is preceded by its length.
+//! Invariant: what is written can be read back, so two functions that differ are not
+//! written in the same way. Every value has a fixed width or is a minimal LEB128,
+//! everything of variable length is preceded by its length, and whoever writes something only
+//! at times says so before.
 
 use crate::key::{CacheKey, Fingerprint};
 

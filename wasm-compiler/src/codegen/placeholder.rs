@@ -237,10 +237,8 @@ fn compile<'s>(
         Rewritten::of(body, &uses, (placed.first, offsets), &piece.parameters.source)
     };
     let one = body(Offsets::One)?;
-    // The compiler may have had room for the function's own body: that is tried next.
-    let compiled = match compile_body(input, backend, placed, location, &one, &symbol) {
-        Err(CompileError::Codegen { .. }) => return Ok(None),
-        compiled => compiled?,
+    let Some(compiled) = compile_body(input, backend, placed, location, &one, &symbol)? else {
+        return Ok(None);
     };
     let Ok(code) = function_of(&compiled) else { return Ok(None) };
     let reads = Reads { first_at: placed.first_at, count: placed.count, uses: &uses };
@@ -251,7 +249,9 @@ fn compile<'s>(
         true => None,
         false => {
             let other = body(Offsets::Other)?;
-            Some(compile_body(input, backend, placed, location, &other, &symbol)?)
+            let other = compile_body(input, backend, placed, location, &other, &symbol)?;
+            let Some(other) = other else { return Ok(None) };
+            Some(other)
         }
     };
     let found = seen.or_else(|| {
@@ -295,7 +295,8 @@ fn check_fresh(
     check::check(template, (body, &own.layout), &function.final_code(), backend)
 }
 
-/// Compiles a function with another body than its own.
+/// Compiles a function with another body than its own; `None` if the compiler has no room for
+/// that, as it may have for the function's own, which is tried next.
 fn compile_body(
     input: &Input<'_>,
     backend: &Backend,
@@ -303,13 +304,19 @@ fn compile_body(
     (module, function): (StaticModuleIndex, DefinedFuncIndex),
     rewritten: &Rewritten,
     symbol: &str,
-) -> Result<CompiledFunctionBody, CompileError> {
+) -> Result<Option<CompiledFunctionBody>, CompileError> {
     let own = &input.bodies[module][function];
     let body = rewritten.body(&own.body);
     let resources = placed.resources.clone();
     let validator = FuncToValidate { resources, ..validator(own) };
     let data = FunctionBodyData { body: body.clone(), validator };
-    let mut compiled = translate_function(input, backend, (module, function), data, symbol)?;
-    finish_body(backend, Some(body), symbol, &mut compiled)?;
-    Ok(compiled)
+    let compiled = translate_function(input, backend, (module, function), data, symbol);
+    let finished = compiled.and_then(|mut compiled| {
+        finish_body(backend, Some(body), symbol, &mut compiled)?;
+        Ok(compiled)
+    });
+    match finished {
+        Err(CompileError::Codegen { .. }) => Ok(None),
+        finished => finished.map(Some),
+    }
 }

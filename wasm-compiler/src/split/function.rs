@@ -110,7 +110,7 @@ impl<'a> Splitter<'a> {
         reader.finish_expression(&visitor)?;
 
         source.shrink_to_fit();
-        if encoder.ordinals.count(Class::Global) > GLOBALS_MAX {
+        if encoder.ordinals.entities() > ENTITIES_MAX {
             encoder.keep_constants();
         }
         let Encoder { mut parameters, layout, covered, .. } = encoder;
@@ -147,9 +147,9 @@ pub(super) struct Encoder<'e, 'a> {
     base: usize,
 }
 
-/// The constants of a function that uses more globals are in the key. Cranelift tells 2^16 - 1
-/// memory regions apart in one function, and each global is one, and each placeholder.
-const GLOBALS_MAX: u32 = 1 << 15;
+/// The constants of a function that uses more entities are in the key. Cranelift tells 2^16 - 1
+/// regions of memory apart in one function; an entity is a few of them, and each placeholder one.
+const ENTITIES_MAX: u32 = 1 << 13;
 
 /// The first of the opcodes that take two bytes.
 const WIDE_OPCODES: u16 = 0xf0;
@@ -489,9 +489,17 @@ impl LocalOrdinals {
         self.next = [0; CLASSES];
     }
 
-    /// How many of a class the function has used.
-    fn count(&self, class: Class) -> u32 {
-        self.next[class as usize]
+    /// How many entities the function has used, types aside.
+    fn entities(&self) -> u32 {
+        let classes = [
+            Class::Function,
+            Class::Memory,
+            Class::Global,
+            Class::Table,
+            Class::Tag,
+            Class::RuntimeData,
+        ];
+        classes.into_iter().map(|class| self.next[class as usize]).sum()
     }
 
     /// An entity's ordinal, and whether this is its first use.

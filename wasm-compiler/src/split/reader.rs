@@ -170,7 +170,15 @@ impl<'a> Reader<'a> {
 
     /// What stands behind the operators.
     fn numbers(&mut self) {
-        self.in_key |= self.enabled && self.globals > 1 << 15;
+        let entities = [
+            self.functions,
+            self.memories.len() as u64,
+            self.globals,
+            self.tables.len() as u64,
+            self.tags,
+            self.segments,
+        ];
+        self.in_key |= self.enabled && entities.into_iter().sum::<u64>() > 1 << 13;
         for _ in 0..self.constants {
             if self.uleb() == 0 {
                 self.uleb();
