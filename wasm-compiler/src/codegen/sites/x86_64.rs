@@ -134,6 +134,22 @@ mod tests {
         check("488b4730 8b4818 c3", &[(3, 1, VMCTX, 0x30)]);
     }
 
+    /// The compiler makes zero of whatever a register holds and its copy.
+    #[test]
+    fn zero_is_made_of_a_value_and_its_copy() {
+        // test eax, eax; je; mov rax, rdi: a pointer on one path
+        let unclear = "85c0 7403 4889f8";
+        // mov rcx, rax; xor ecx, eax; ret
+        check(&format!("{unclear} 4889c1 33c8 c3"), &[]);
+        // mov rcx, rax; mov rdx, rax; mov [rsp-8], rax; mov rbx, rdx; xor ebx, ecx; ret
+        check(&format!("{unclear} 4889c1 4889c2 48894424f8 4889d3 33d9 c3"), &[]);
+        // mov rcx, rax; mov eax, 1; xor ecx, eax; ret: it was one
+        let changed = format!("{unclear} 4889c1 b801000000 33c8 c3");
+        check_refused(&changed, "a pointer in a computation");
+        // test eax, eax; je; mov rax, rdi; mov rcx, rdi; xor ecx, eax; ret: on one path
+        check_refused("85c0 7406 4889f8 4889f9 33c8 c3", "a pointer in a computation");
+    }
+
     #[test]
     fn a_pointer_that_is_used_otherwise_is_refused() {
         for (text, what) in [

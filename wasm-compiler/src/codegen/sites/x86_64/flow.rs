@@ -144,10 +144,12 @@ impl Follower<'_> {
         };
         let mut at = start;
         let mut after_call = false;
+        let mut copies = Copies::default();
         loop {
             let instruction = self.graph.at(at);
-            let step = Step { follower: self, instruction, after_call };
+            let step = Step { follower: self, instruction, after_call, copies: &copies };
             step.take(&mut state)?;
+            copies.follow(instruction);
             after_call = instruction.flow == Flow::Call;
             match instruction.flow {
                 Flow::Next => {}
@@ -210,6 +212,45 @@ struct Step<'f, 'g> {
     follower: &'f mut Follower<'g>,
     instruction: &'f Decoded,
     after_call: bool,
+    copies: &'f Copies,
+}
+
+/// Which registers hold the same, as far as a run of instructions tells: those of one number.
+struct Copies {
+    numbers: [u32; 16],
+    next: u32,
+}
+
+impl Default for Copies {
+    /// No two are known to.
+    fn default() -> Self {
+        Self { numbers: std::array::from_fn(|register| register as u32), next: 16 }
+    }
+}
+
+impl Copies {
+    fn are_same(&self, one: Gpr, other: Gpr) -> bool {
+        self.numbers[usize::from(one)] == self.numbers[usize::from(other)]
+    }
+
+    fn follow(&mut self, instruction: &Decoded) {
+        let moved = match instruction.effect {
+            Effect::Move { to, from } => Some((to, self.numbers[usize::from(from)])),
+            _ => None,
+        };
+        let mut written = instruction.writes;
+        if instruction.flow == Flow::Call {
+            written |= CLOBBERED_BY_CALLS;
+        }
+        while written != 0 {
+            self.numbers[written.trailing_zeros() as usize] = self.next;
+            self.next += 1;
+            written &= written - 1;
+        }
+        if let Some((to, number)) = moved {
+            self.numbers[usize::from(to)] = number;
+        }
+    }
 }
 
 impl Step<'_, '_> {
@@ -228,9 +269,9 @@ impl Step<'_, '_> {
             Effect::Move { .. } | Effect::Compare => {}
             // To memory that is not on the stack: an argument of the runtime's.
             Effect::Store { .. } => {}
-            // What was there before is the same in both: they are copies.
-            Effect::Xor(one, other)
-                if one == other || (read(one) == read(other) && read(one) != Value::Unclear) => {}
+            // Whatever it was, of a value and its copy this makes zero.
+            Effect::Xor(one, other) if self.copies.are_same(one, other) => {}
+            Effect::Xor(one, other) if read(one) == read(other) && read(one) != Value::Unclear => {}
             _ if state.registers.any(reads) => {
                 return Err(self.unexplained("a pointer in a computation"));
             }
