@@ -1,7 +1,8 @@
 //! Code with a function's numbers in their place -> whether it is the code that was
 //! compiled, with these numbers and nothing else.
 //!
-//! Neither entries nor fields nor the parameters' numbers are looked at. The numbers are read from the body and the layout again, and
+//! Neither entries nor fields nor the parameters' numbers are looked at. The numbers are
+//! read from the body and the layout again, and
 //! the code is decoded and compared with the compiler's, instruction by instruction; and
 //! the body that was compiled with the function's, operator by operator. So
 //! it finds an operator made wrong, a number in the place of another, a place that was

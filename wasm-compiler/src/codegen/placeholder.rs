@@ -249,9 +249,10 @@ fn compile<'s>(
         true => None,
         false => {
             let other = body(Offsets::Other)?;
-            let other = compile_body(input, backend, placed, location, &other, &symbol)?;
-            let Some(other) = other else { return Ok(None) };
-            Some(other)
+            match compile_body(input, backend, placed, location, &other, &symbol)? {
+                None => return Ok(None),
+                other => other,
+            }
         }
     };
     let found = seen.or_else(|| {

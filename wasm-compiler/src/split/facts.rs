@@ -68,8 +68,8 @@ pub(super) struct Sink<'s> {
 
 /// Whether alias regions are told apart, as stencils take for granted.
 ///
-/// `globals_len` is what counts for its globals. Every field of `Module` stands here, so that a new one breaks the build until it is
-/// known what of it reaches machine code.
+/// `globals_len` is what counts for its globals. Every field of `Module` stands here, so that
+/// a new one breaks the build until it is known what of it reaches machine code.
 fn region_ids_fit(module: &Module, globals_len: usize) -> bool {
     let Module {
         module_index,

@@ -149,7 +149,7 @@ pub(super) struct Encoder<'e, 'a> {
 
 /// The constants of a function that uses more entities are in the key. Cranelift tells 2^16 - 1
 /// regions of memory apart in one function; an entity is a few of them, and each placeholder one.
-const ENTITIES_MAX: u32 = 1 << 13;
+pub(super) const ENTITIES_MAX: u32 = 1 << 13;
 
 /// The first of the opcodes that take two bytes.
 const WIDE_OPCODES: u16 = 0xf0;

@@ -5,8 +5,9 @@
 //! what is read are written in the same way. A fact that is written only sometimes, without
 //! a word before it that says so, cannot be read.
 
+use super::constants::OFFSET_MAX;
 use super::facts::{ModuleFacts, minimum_matters};
-use super::function::Splitter;
+use super::function::{ENTITIES_MAX, Splitter};
 use crate::compiler::Backend;
 use crate::input;
 use crate::settings::{Options, Settings, Stencils};
@@ -178,7 +179,7 @@ impl<'a> Reader<'a> {
             self.tags,
             self.segments,
         ];
-        self.in_key |= self.enabled && entities.into_iter().sum::<u64>() > 1 << 13;
+        self.in_key |= self.enabled && entities.into_iter().sum::<u64>() > ENTITIES_MAX.into();
         for _ in 0..self.constants {
             if self.uleb() == 0 {
                 self.uleb();
@@ -191,8 +192,8 @@ impl<'a> Reader<'a> {
             for _ in 0..self.offsets {
                 self.raw(4);
             }
-            for _ in &self.tables {
-                self.bytes = &self.bytes[9..];
+            for _ in 0..self.tables.len() {
+                self.raw(9);
             }
         }
     }
@@ -399,7 +400,7 @@ impl<'a> Reader<'a> {
             2 => {
                 let ordinal = self.uleb();
                 self.offsets = self.offsets.max(ordinal + 1);
-                offset = (1 << 25) - 32;
+                offset = OFFSET_MAX;
             }
             other => panic!("{other} is no kind of offset"),
         }

@@ -158,8 +158,8 @@ fn offset_that_one_code_does_not_show() {
     }
 }
 
-/// With a placeholder for its offset (of the next one, 64 more) one access is the same as another. With any other
-/// offset it is not.
+/// With a placeholder for its offset (of the next one, 64 more) one access is the same as
+/// another. With any other offset it is not.
 #[test]
 fn address_that_is_equal_to_that_of_a_placeholder() {
     // The optimiser computes it.
