@@ -201,6 +201,15 @@ fn seal_fields(
     Ok(relocate::restores(&key, &bytes, piece, code).then_some(bytes))
 }
 
+/// How many pieces have entries for their own numbers alone.
+pub(crate) fn count_with_numbers<'a>(
+    fresh: impl Iterator<Item = &'a Fresh>,
+    slots: &Slots<'_>,
+) -> u64 {
+    let new = fresh.filter(|fresh| fresh.new_marker(slots).is_some()).count();
+    (slots.count_with_numbers() + new) as u64
+}
+
 /// Adds what was compiled to what was found. From here on the two are alike.
 pub(crate) fn open_fresh<'a>(
     fresh: &'a [Fresh],

@@ -224,6 +224,7 @@ impl Compiler {
             return Err(report.into_error());
         }
         report.count(slots.pieces.iter().chain(&builtins), &found, &stencils);
+        report.with_numbers = codegen::count_with_numbers(compiled(), &slots);
         report.stages.codegen = clock.lap();
 
         // finalize; then link and write, with publish beside them

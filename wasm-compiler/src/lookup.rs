@@ -143,6 +143,12 @@ impl<'a> Slots<'a> {
         key.is_some_and(|key| key as usize >= self.without_numbers)
     }
 
+    /// How many slots' keys have.
+    pub(crate) fn count_with_numbers(&self) -> usize {
+        let slots = 0..self.first.len() as u32;
+        slots.filter(|slot| self.has_numbers(Slot(*slot))).count()
+    }
+
     /// The parameters by which a slot's entry is checked.
     fn parameters(&self, slot: usize) -> &'a FunctionParameters {
         &self.first[slot].parameters

@@ -29,6 +29,10 @@ pub struct Report {
     /// Of those, how many were compiled; two misses with the same key are
     /// compiled once, and the second one counts as a hit in memory.
     pub codegen: u64,
+    /// Of the pieces that were found or compiled, those whose code does not show where it has
+    /// its layout and constants from. Their entries are for these alone; those of all others
+    /// serve any. On targets whose code is not looked at it is 0, as no entry serves another layout.
+    pub with_numbers: u64,
     /// Pieces that are never cached, such as a module's startup function and
     /// what belongs to a component.
     pub uncached: u64,

@@ -171,12 +171,13 @@ fn a_marker_is_followed_by_a_second_lookup() {
     for (understands, markers) in [(false, 1), (true, 0)] {
         let (host, store) = (Host::new(understands), Batches::default());
         let cold = host.check(&module(READS_A), &store);
-        assert_eq!((cold.misses, cold.lookups), (2, 2));
+        assert_eq!((cold.misses, cold.lookups, cold.with_numbers), (2, 2, markers as u64));
         let [first] = *store.take() else { panic!("a cold compile asks again") };
         assert_eq!((store.marker_count(), store.entry_count()), (markers, 2 + markers));
 
         let warm = host.check(&module(READS_A), &store);
         assert_eq!((warm.misses, warm.hits.total(), warm.published.stored), (0, 2, 0));
+        assert_eq!(warm.with_numbers, markers as u64);
         let expected = if understands { vec![first] } else { vec![first, markers] };
         assert_eq!(store.take(), expected);
     }
@@ -190,7 +191,10 @@ fn another_layout_has_code_of_its_own() {
         // It is a miss for the layout alone: the marker is there already.
         let other = host.check(&module(READS_B), &store);
         let added = markers as u64;
-        assert_eq!((other.misses, other.published.stored), (added, added));
+        assert_eq!(
+            (other.misses, other.published.stored, other.with_numbers),
+            (added, added, added)
+        );
         assert_eq!(other.published.already_there, 0);
         assert_eq!((store.marker_count(), store.entry_count()), (markers, 2 + 2 * markers));
         for text in [module(READS_A), module(READS_B)] {
@@ -209,7 +213,7 @@ fn two_functions_of_one_key_have_one_marker() {
         assert_eq!((store.marker_count(), store.entry_count()), (markers, 2 + 2 * markers));
         store.take();
         let warm = host.check(&both, &store);
-        assert_eq!((warm.misses, warm.hits.total()), (0, 3));
+        assert_eq!((warm.misses, warm.hits.total(), warm.with_numbers), (0, 3, 2 * markers as u64));
         assert_eq!(store.take().get(1).copied().unwrap_or(0), 2 * markers);
         for text in [module(READS_A), module(READS_B)] {
             assert_eq!(host.check(&text, &store).misses, 0);
@@ -224,6 +228,7 @@ fn what_is_behind_a_marker_is_verified() {
     host.compiler.set_verify(VerifySample::one_in(1));
     let report = host.check(&module(READS_A), &store);
     assert_eq!((report.verified, report.misses, report.hits.total()), (2, 0, 2));
+    assert_eq!(report.with_numbers, 1);
     assert_eq!(report.published.stored, 0);
     let report = host.check(&module(READS_B), &store);
     assert_eq!((report.verified, report.misses, report.hits.total()), (1, 1, 1));
