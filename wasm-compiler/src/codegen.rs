@@ -22,6 +22,7 @@ pub(crate) use capture::{CaptureError, reloc_of};
 pub(crate) use frame::{CIE_POINTER_AT, FrameTables, PC_BEGIN_AT, PC_BEGIN_END};
 use rayon::prelude::*;
 use relocate::{Fields, Reads};
+use sites::Site;
 use stencil::compiled::StencilField;
 use stencil::{CacheKey, CompiledStencil, EntryBytes, MissReason, NewEntry, StencilBuilder, entry};
 use wasmparser::FunctionBody;
@@ -42,16 +43,19 @@ pub(crate) struct Fresh {
     marker: Option<NewEntry>,
     /// The entry has been compiled for another slot of its key.
     pub(crate) is_copy: bool,
+    /// The numbers in the code that it gives have been checked.
+    is_checked: bool,
 }
 
 impl Fresh {
     fn new(slot: Slot, key: Option<CacheKey>, bytes: EntryBytes) -> Self {
-        Self { slot, key, bytes, marker: None, is_copy: false }
+        Self { slot, key, bytes, marker: None, is_copy: false, is_checked: false }
     }
 
     /// The same entry for another slot of its key.
     fn copy_for(&self, slot: Slot) -> Self {
-        Self { is_copy: true, ..Self::new(slot, self.key, self.bytes.clone()) }
+        let copy = Self::new(slot, self.key, self.bytes.clone());
+        Self { is_copy: true, is_checked: self.is_checked, ..copy }
     }
 
     /// What should have been found under the key that was asked for.
@@ -161,16 +165,16 @@ fn seal(
 }
 
 /// Makes the entry of code that was compiled with placeholders; `None` if what it knows
-/// of its numbers is not understood. `offsets` are the fields that hold offsets of accesses.
+/// of its numbers is not understood. Given are its sites, and the fields that hold offsets of accesses.
 fn seal_plugged(
     compiled: &CompiledFunctionBody,
-    offsets: Fields,
+    found: (&[Site], Fields),
     Slotted { piece, slot }: Slotted<'_>,
     reads: &Reads<'_>,
     backend: &Backend,
 ) -> Result<Option<Fresh>, CaptureError> {
     let function = function_of(compiled)?;
-    let plugged = relocate::plugged(function, offsets, piece, reads, backend);
+    let plugged = relocate::plugged(function, found, piece, reads, backend);
     let Some((code, fields)) = plugged else { return Ok(None) };
     let stencil = capture::capture(function, compiled.needs_gc_heap, code.clone(), piece, backend)?;
     let key = piece.cache_key.unwrap_or(NO_KEY);
@@ -208,6 +212,11 @@ pub(crate) fn count_with_numbers<'a>(
 ) -> u64 {
     let new = fresh.filter(|fresh| fresh.new_marker(slots).is_some()).count();
     (slots.count_with_numbers() + new) as u64
+}
+
+/// How many pieces' code was checked.
+pub(crate) fn count_checked<'a>(fresh: impl Iterator<Item = &'a Fresh>) -> u64 {
+    fresh.filter(|fresh| fresh.is_checked).count() as u64
 }
 
 /// Adds what was compiled to what was found. From here on the two are alike.

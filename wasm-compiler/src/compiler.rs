@@ -224,6 +224,7 @@ impl Compiler {
             return Err(report.into_error());
         }
         report.count(slots.pieces.iter().chain(&builtins), &found, &stencils);
+        report.checked = codegen::count_checked(compiled());
         report.with_numbers = codegen::count_with_numbers(compiled(), &slots);
         report.stages.codegen = clock.lap();
 

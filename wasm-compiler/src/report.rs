@@ -52,6 +52,8 @@ pub struct Report {
     /// Of those, the ones that hold other code. They are counted as rejected and
     /// as misses, the others as hits.
     pub differences: Vec<Difference>,
+    /// Pieces that were compiled with placeholders, and whose final code was checked, as a sample.
+    pub checked: u64,
     /// What became of the new entries.
     pub published: PublishSummary,
     /// Answers that were waited for from another machine.

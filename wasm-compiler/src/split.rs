@@ -91,7 +91,8 @@ pub(crate) struct Splitting<'a> {
 
 impl<'a> Splitting<'a> {
     fn new(input: &'a Input<'a>, backend: &'a Backend) -> Self {
-        Self::of(input, backend, has_room_for_placeholders)
+        let pointer_bytes = backend.isa.pointer_bytes();
+        Self::of(input, backend, |module| has_room_for_placeholders(module, pointer_bytes))
     }
 
     /// Of modules that have their placeholders: there was room.
@@ -99,7 +100,7 @@ impl<'a> Splitting<'a> {
         Self::of(input, backend, |_| true)
     }
 
-    fn of(input: &'a Input<'a>, backend: &'a Backend, has_room: fn(&Module) -> bool) -> Self {
+    fn of(input: &'a Input<'a>, backend: &'a Backend, has_room: impl Fn(&Module) -> bool) -> Self {
         let settings = &backend.settings;
         let covered = settings.uncovered().is_none();
         let layout = (backend.isa.pointer_bytes(), backend.finder.is_some());

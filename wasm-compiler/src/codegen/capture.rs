@@ -4,6 +4,7 @@
 use crate::compiler::Backend;
 use crate::pieces::{Piece, external_name, is_fixed};
 use cranelift_codegen::binemit::Reloc;
+use std::collections::HashMap;
 use stencil::clif::{reloc_number, stack_map_slots};
 use stencil::compiled::{
     RelocationTarget, StencilHandler, StencilRelocation, StencilSource, StencilTrap,
@@ -96,11 +97,12 @@ fn relocations(
     function: &CompiledFunction,
     piece: &Piece,
 ) -> Result<(), CaptureError> {
+    let callees = piece.parameters.callees.iter().zip(0..);
+    let callees: HashMap<_, u32> = callees.map(|(callee, at)| (*callee, at)).collect();
     for relocation in function.relocations() {
         let name = external_name(relocation.reloc_target);
-        let callee = piece.parameters.callees.iter().position(|callee| *callee == name);
-        let target = match callee {
-            Some(callee) => RelocationTarget::Callee(CalleeIndex(callee as u32)),
+        let target = match callees.get(&name) {
+            Some(callee) => RelocationTarget::Callee(CalleeIndex(*callee)),
             None if is_fixed(relocation.reloc_target) => RelocationTarget::Fixed(name),
             // What is never cached may name anyone.
             None if piece.cache_key.is_none() => RelocationTarget::Fixed(name),

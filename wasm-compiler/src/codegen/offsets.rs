@@ -9,10 +9,10 @@
 //! * [`between`]: otherwise the function is compiled once more, with yet other offsets. What
 //!   differs between the two codes has to be fields that hold offsets, and nothing else.
 //!
-//! The checker compiles twice in any case.
+//! The checker compiles more than once in any case.
 
 use super::relocate::{Fields, Reads, with_code};
-use super::sites::{Difference, Word};
+use super::sites::{Difference, Site, Word};
 use crate::compiler::Backend;
 use crate::pieces::Piece;
 use crate::split::{CONSTANTS_MAX, OFFSET_MAX, OFFSET_MIN};
@@ -42,7 +42,7 @@ pub(super) struct Access {
 pub(super) fn seen(
     function: &CompiledFunction,
     accesses: &[Access],
-    (piece, reads): (&Piece, &Reads<'_>),
+    (piece, reads, sites): (&Piece, &Reads<'_>, &[Site]),
     backend: &Backend,
 ) -> Option<Fields> {
     if accesses.is_empty() {
@@ -58,16 +58,23 @@ pub(super) fn seen(
         let at = accesses.binary_search_by_key(&location, |access| access.location).ok()?;
         Some((at, accesses[at]))
     };
-    let end = Offsets::One.placeholder(reads.uses.offset_count());
-    let placeholders = Offsets::One.placeholder(0)..end;
+    let end = Offsets::ONE.placeholder(reads.uses.offset_count());
+    let placeholders = Offsets::ONE.placeholder(0)..end;
     let words =
         with_code(function, backend, |code| backend.finder?.words(code, &placeholders).ok())?;
+    // What the layout happens to be decides nothing.
+    let is_of_layout = |word: &Word| {
+        let behind = sites.partition_point(|site| site.at < word.at + Word::BYTES);
+        let before = sites[..behind].last();
+        before.is_some_and(|site| word.at < site.at + u32::from(site.width))
+    };
     let mut is_seen = vec![false; accesses.len()];
     let mut own = BTreeSet::new();
     let mut fields = Vec::new();
+    let words = words.into_iter().filter(|word| !is_of_layout(word));
     for Word { at, instruction, value, is_added_to_two } in words {
         let (index, access) = access_at(instruction)?;
-        if !is_added_to_two || value != Offsets::One.placeholder(access.ordinal) {
+        if !is_added_to_two || value != Offsets::ONE.placeholder(access.ordinal) {
             return None;
         }
         is_seen[index] = true;
@@ -107,7 +114,8 @@ pub(super) fn between(
     })?;
     let count = reads.uses.offset_count();
     let field = |difference: &Difference| {
-        let (ordinal, addend) = Offsets::held(difference).filter(|(at, _)| *at < count)?;
+        let held = Offsets::OTHERS[0].held(difference);
+        let (ordinal, addend) = held.filter(|(at, _)| *at < count)?;
         let number = reads.number_of_offset(ordinal, piece);
         Some((StencilField { offset: difference.at, kind: FieldKind::Word, number }, addend))
     };
@@ -117,49 +125,57 @@ pub(super) fn between(
 /// What stands in the place of the offsets of accesses, one time and another. The
 /// placeholders of constants are others, too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Offsets {
-    One,
-    Other,
+pub(super) struct Offsets {
+    /// In the place of the first.
+    first: u32,
+    /// By how much that in the place of the next is larger.
+    step: i32,
 }
 
 impl Offsets {
-    /// The first of each, and how far apart they are. All are such as an offset that is a
-    /// parameter may be, and none is anything special: all are odd, and no four bytes of an
-    /// instruction are likely to be one by accident.
-    const ONE: u32 = 0x0174_5a25;
-    const OTHER: u32 = OFFSET_MAX as u32 - 2027;
-    const ONE_STEP: u32 = 64;
-    const OTHER_STEP: u32 = 48;
+    /// All are such as an offset that is a parameter may be, and none is anything special: all
+    /// are odd, and no four bytes of an instruction are likely to be one by accident.
+    pub(super) const ONE: Self = Self { first: 0x0174_5a25, step: 64 };
+
+    /// The first of these is what codes are compared with. One that equals a constant of the function
+    /// may change its code's form; then the checker tries the next.
+    pub(super) const OTHERS: [Self; 3] = [
+        Self { first: OFFSET_MAX as u32 - 2027, step: -48 },
+        Self { first: OFFSET_MAX as u32 - 3001, step: -80 },
+        Self { first: OFFSET_MAX as u32 - 5003, step: -144 },
+    ];
 
     /// The offset in the place of one of the function's distinct offsets.
     pub(super) const fn placeholder(self, ordinal: u32) -> u32 {
-        match self {
-            Self::One => Self::ONE + Self::ONE_STEP * ordinal,
-            Self::Other => Self::OTHER - Self::OTHER_STEP * ordinal,
-        }
+        self.first.wrapping_add_signed(self.step * ordinal as i32)
     }
 
-    /// Which offset a field holds that differs between the two, and what is added to it.
-    /// The differences are not the same for any two of them, whatever is added to both. The sum
-    /// fits into the field for any offset that is a parameter, and not for some alone: it is not
-    /// in the key which one it is.
-    pub(super) fn held(difference: &Difference) -> Option<(u32, u32)> {
+    /// Which offset a field holds that differs between [`ONE`](Self::ONE) and these, and what is
+    /// added to it. The differences are not the same for any two of them, whatever is added to both.
+    /// The sum fits into the field for any offset that is a parameter, and not for some alone: it is
+    /// not in the key which one it is.
+    pub(super) fn held(self, difference: &Difference) -> Option<(u32, u32)> {
         let Difference { at: _, one, other } = *difference;
-        let step = Self::ONE_STEP + Self::OTHER_STEP;
-        let missing = (Self::OTHER - Self::ONE).checked_sub(other.checked_sub(one)?)?;
+        let step = Self::ONE.step.abs_diff(self.step);
+        let missing = (self.first - Self::ONE.first).checked_sub(other.checked_sub(one)?)?;
         let ordinal = missing.is_multiple_of(step).then_some(missing / step)?;
-        let addend = one.checked_sub(Self::One.placeholder(ordinal))?;
+        let addend = one.checked_sub(Self::ONE.placeholder(ordinal))?;
         let largest = addend.checked_add(OFFSET_MAX as u32)?;
         (largest < FieldKind::Word.limit()).then_some((ordinal, addend))
     }
 }
 
-// All of them are parameters' offsets, and the two kinds do not overlap.
+// All of them are parameters' offsets, and the kinds do not overlap with the first.
 const _: () = {
     let last = CONSTANTS_MAX as u32;
-    assert!(Offsets::One.placeholder(0) as u64 >= OFFSET_MIN);
-    assert!(Offsets::Other.placeholder(0) as u64 <= OFFSET_MAX);
-    assert!(Offsets::One.placeholder(last) < Offsets::Other.placeholder(last));
+    assert!(Offsets::ONE.placeholder(0) as u64 >= OFFSET_MIN);
+    let mut at = 0;
+    while at < Offsets::OTHERS.len() {
+        let other = Offsets::OTHERS[at];
+        assert!(other.step < 0 && other.placeholder(0) as u64 <= OFFSET_MAX);
+        assert!(Offsets::ONE.placeholder(last) < other.placeholder(last));
+        at += 1;
+    }
 };
 
 #[cfg(test)]
@@ -169,6 +185,6 @@ mod tests {
 
     #[test]
     fn edits_make_offsets_that_are_equal_to_the_first_placeholder() {
-        assert_eq!(u64::from(Offsets::One.placeholder(0)), OFFSET_PLACEHOLDER);
+        assert_eq!(u64::from(Offsets::ONE.placeholder(0)), OFFSET_PLACEHOLDER);
     }
 }

@@ -21,7 +21,7 @@ mod validation;
 
 use super::check::{self, Template};
 use super::offsets::{self, Offsets};
-use super::relocate::Reads;
+use super::relocate::{self, Reads};
 use super::sites::Unexplained;
 use super::{Fresh, finish_body, function_of, in_parallel, seal_plugged, translate_function};
 use crate::compiler::Backend;
@@ -29,12 +29,12 @@ use crate::error::CompileError;
 use crate::input::{Input, validator};
 use crate::lookup::Slotted;
 use crate::pieces::{self, Piece};
-use crate::split::{CONSTANTS_MAX, Current, GLOBALS_ADDED_MAX, Splitting};
+use crate::split::{CONSTANTS_MAX, Current, GLOBALS_ADDED_MAX, Splitting, Uses};
 use crate::verify::VerifySample;
 use body::Rewritten;
 use std::collections::BTreeMap;
-use stencil::entry;
 use stencil::finalize::finalize;
+use stencil::{CacheKey, entry};
 use validation::resources;
 use wasmparser::{FuncToValidate, ValidatorResources};
 use wasmtime_environ::collections::TryPrimaryMap;
@@ -64,12 +64,11 @@ pub(super) fn compile_all<'w>(
     sample: Option<VerifySample>,
     wanted: &[Slotted<'w>],
 ) -> Result<(Vec<Fresh>, Vec<Slotted<'w>>), CompileError> {
-    let mut of_key = BTreeMap::new();
+    let mut of_key = OfKey::new();
     for wanted in wanted {
-        of_key.entry(wanted.piece.cache_key).or_insert_with(Vec::new).push(*wanted);
+        of_key.entry(wanted.piece.cache_key).or_default().push(*wanted);
     }
-    let firsts: Vec<Slotted<'w>> = of_key.values().map(|same| same[0]).collect();
-    let compiled = compile_distinct(input, backend, sample, &firsts)?;
+    let compiled = compile_distinct(input, backend, sample, &of_key)?;
     let (mut fresh, mut refused) = (Vec::new(), Vec::new());
     for (same, compiled) in of_key.into_values().zip(compiled) {
         let Some(compiled) = compiled else {
@@ -84,18 +83,22 @@ pub(super) fn compile_all<'w>(
     Ok((fresh, refused))
 }
 
-/// Compiles pieces of different keys; `None` for one whose code is not understood.
+/// Pieces by their key.
+type OfKey<'w> = BTreeMap<Option<CacheKey>, Vec<Slotted<'w>>>;
+
+/// Compiles the first piece of each key; `None` for one whose code is not understood.
 fn compile_distinct(
     input: &mut Input<'_>,
     backend: &Backend,
     sample: Option<VerifySample>,
-    wanted: &[Slotted<'_>],
+    of_key: &OfKey<'_>,
 ) -> Result<Vec<Option<Fresh>>, CompileError> {
-    if wanted.is_empty() {
+    if of_key.is_empty() {
         return Ok(Vec::new());
     }
+    let wanted: Vec<Slotted<'_>> = of_key.values().map(|same| same[0]).collect();
     let mut counts: BTreeMap<StaticModuleIndex, u32> = BTreeMap::new();
-    for Slotted { piece, .. } in wanted {
+    for Slotted { piece, .. } in &wanted {
         if let FuncKey::DefinedWasmFunction(module, _) = piece.func_key {
             // Not less than the constants that are parameters.
             let numbers = piece.parameters.numbers.len() as u32 - piece.layout.parameter_count();
@@ -109,7 +112,7 @@ fn compile_distinct(
         let replaced = Own::replace(&mut input.modules[module].module, &added)?;
         own.insert(module, (replaced, added));
     }
-    let compiled = compile_with_placeholders(input, backend, sample, wanted, &own);
+    let compiled = compile_with_placeholders(input, backend, sample, (&wanted, of_key), &own);
     for (module, (own, _)) in own {
         own.put_back(&mut input.modules[module].module);
     }
@@ -197,7 +200,7 @@ fn compile_with_placeholders(
     input: &Input<'_>,
     backend: &Backend,
     sample: Option<VerifySample>,
-    wanted: &[Slotted<'_>],
+    (wanted, of_key): (&[Slotted<'_>], &OfKey<'_>),
     own: &BTreeMap<StaticModuleIndex, (Own, Added)>,
 ) -> Result<Vec<Option<Fresh>>, CompileError> {
     let placed = |(module, own): (&StaticModuleIndex, &(Own, Added))| {
@@ -208,16 +211,19 @@ fn compile_with_placeholders(
     // The functions' numbers in the modules as they are now.
     let splitting = Splitting::with_placeholders(input, backend);
     in_parallel(input, wanted, |current, wanted| {
-        compile(input, backend, (&placed, &splitting), sample, current, wanted)
+        let key = wanted.piece.cache_key;
+        let is_sampled = sample.zip(key).is_some_and(|(sample, key)| sample.takes(&key));
+        let checked = if is_sampled { &*of_key[&key] } else { &[] };
+        compile(input, backend, (&placed, &splitting), checked, current, wanted)
     })
 }
 
-/// Compiles one piece.
+/// Compiles one piece, and checks what its entry gives in some of the same key.
 fn compile<'s>(
     input: &Input<'_>,
     backend: &Backend,
     (placed, splitting): (&BTreeMap<StaticModuleIndex, Placed>, &'s Splitting<'_>),
-    sample: Option<VerifySample>,
+    checked: &[Slotted<'_>],
     current: &mut Current<'s>,
     slotted: Slotted<'_>,
 ) -> Result<Option<Fresh>, CompileError> {
@@ -232,59 +238,65 @@ fn compile<'s>(
     }
     let symbol = pieces::symbol(input, slotted.piece.func_key);
     let location = (module, function);
+    let source = std::mem::take(&mut piece.parameters.source);
     let body = |offsets| {
         let body = &input.bodies[module][function].body;
-        Rewritten::of(body, &uses, (placed.first, offsets), &piece.parameters.source)
+        Rewritten::of(body, &uses, (placed.first, offsets), &source)
     };
-    let one = body(Offsets::One)?;
+    let one = body(Offsets::ONE)?;
+    piece.parameters.source = one.source.clone();
     let Some(compiled) = compile_body(input, backend, placed, location, &one, &symbol)? else {
         return Ok(None);
     };
     let Ok(code) = function_of(&compiled) else { return Ok(None) };
     let reads = Reads { first_at: placed.first_at, count: placed.count, uses: &uses };
-    let seen = offsets::seen(code, &one.accesses, (&piece, &reads), backend);
-    let is_checked =
-        sample.is_some_and(|sample| slotted.piece.cache_key.is_some_and(|key| sample.takes(&key)));
-    let other = match seen.is_some() && !is_checked {
-        true => None,
-        false => {
-            let other = body(Offsets::Other)?;
-            match compile_body(input, backend, placed, location, &other, &symbol)? {
-                None => return Ok(None),
-                other => other,
-            }
-        }
+    let Some(sites) = relocate::sites(code, &piece, backend) else { return Ok(None) };
+    let seen = offsets::seen(code, &one.accesses, (&piece, &reads, &sites), backend);
+    let with = |offsets| compile_body(input, backend, placed, location, &body(offsets)?, &symbol);
+    let other = match &seen {
+        Some(_) => None,
+        None => with(Offsets::OTHERS[0])?,
     };
     let found = seen.or_else(|| {
         let other = function_of(other.as_ref()?).ok()?;
         offsets::between(code, other, (&piece, &reads), backend)
     });
     let Some(found) = found else { return Ok(None) };
-    piece.parameters.source = one.source.clone();
     let there = Slotted { piece: &piece, slot: slotted.slot };
-    let sealed = seal_plugged(&compiled, found, there, &reads, backend);
+    let sealed = seal_plugged(&compiled, (&sites, found), there, &reads, backend);
     // Why no entry can hold the code is said by who compiles it without placeholders.
-    let Some(fresh) = sealed.unwrap_or(None) else { return Ok(None) };
-    if is_checked && let Some(other) = &other {
-        let template = Template {
-            one: &compiled,
-            other,
-            body: one.bytes(),
-            first: placed.first.as_u32(),
-            piece: &piece,
-            reads: &reads,
-        };
-        let body = input.bodies[module][function].body.as_bytes();
-        check_fresh(&template, body, (slotted.piece, &fresh), backend)
-            .map_err(|error| CompileError::Check { symbol, message: error.to_string() })?;
+    let Some(mut fresh) = sealed.unwrap_or(None) else { return Ok(None) };
+    if checked.is_empty() {
+        return Ok(Some(fresh));
     }
+    let failed = |function: &Piece, error: Unexplained| CompileError::Check {
+        symbol: pieces::symbol(input, function.func_key),
+        message: error.to_string(),
+    };
+    let compared = check::compare(code, other, with, backend)?;
+    let Some(compared) = compared.map_err(|error| failed(slotted.piece, error))? else {
+        return Ok(Some(fresh));
+    };
+    let own = input.bodies[module][function].body.as_bytes();
+    check::check_body(own, one.bytes(), &uses, placed.first.as_u32())
+        .map_err(|error| failed(slotted.piece, error))?;
+    let template =
+        Template { one: code, compared: &compared, layout: &piece.layout, reads: &reads };
+    for Slotted { piece, .. } in checked {
+        let FuncKey::DefinedWasmFunction(module, function) = piece.func_key else { continue };
+        let (_, uses) = splitting.function((module, function), current)?;
+        let body = input.bodies[module][function].body.as_bytes();
+        check_fresh(&template, (body, &uses), (piece, &fresh), backend)
+            .map_err(|error| failed(piece, error))?;
+    }
+    fresh.is_checked = true;
     Ok(Some(fresh))
 }
 
 /// Checks what a function's entry gives in its module.
 fn check_fresh(
     template: &Template<'_>,
-    body: &[u8],
+    (body, uses): (&[u8], &Uses),
     (own, fresh): (&Piece, &Fresh),
     backend: &Backend,
 ) -> Result<(), Unexplained> {
@@ -293,7 +305,7 @@ fn check_fresh(
     let stencil = entry::open(&key, &fresh.bytes).map_err(|_| unexplained("a damaged entry"))?;
     let function = finalize(stencil, &own.parameters)
         .map_err(|_| unexplained("an entry that does not fit its function"))?;
-    check::check(template, (body, &own.layout), &function.final_code(), backend)
+    check::check(template, (body, uses, &own.layout), &function.final_code(), backend)
 }
 
 /// Compiles a function with another body than its own; `None` if the compiler has no room for

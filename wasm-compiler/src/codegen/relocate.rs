@@ -29,17 +29,16 @@ pub(super) fn fields(
 }
 
 /// The same for code with placeholders: the code with this piece's numbers in their
-/// place, and all its fields; given are those that hold offsets of accesses.
+/// place, and all its fields; given are its sites, and the fields that hold offsets of accesses.
 pub(super) fn plugged(
     function: &CompiledFunction,
-    mut fields: Fields,
+    (sites, mut fields): (&[Site], Fields),
     piece: &Piece,
     reads: &Reads<'_>,
     backend: &Backend,
 ) -> Option<(Vec<u8>, Fields)> {
-    let sites = sites(function, piece, backend)?;
     let (placeholders, others): (Vec<Site>, Vec<Site>) =
-        sites.into_iter().partition(|site| reads.contain(site));
+        sites.iter().partition(|site| reads.contain(site));
     let layout = layout_fields(&others, piece, backend)?;
     let found = placeholders.iter().map(|site| reads.of(site, piece));
     let found: Vec<Read> = found.collect::<Option<_>>()?;
@@ -111,7 +110,13 @@ impl Reads<'_> {
     }
 }
 
-fn sites(function: &CompiledFunction, piece: &Piece, backend: &Backend) -> Option<Vec<Site>> {
+/// Where a piece's code holds the layout, in ascending order of offset; `None` if that is not
+/// understood.
+pub(super) fn sites(
+    function: &CompiledFunction,
+    piece: &Piece,
+    backend: &Backend,
+) -> Option<Vec<Site>> {
     // Calls that keep all registers are not among those that are followed.
     let keeps_registers = function.buffer.patchable_call_sites().next().is_some();
     if keeps_registers || piece.layout.is_opaque() {

@@ -98,6 +98,11 @@ pub(crate) struct Word {
     pub(crate) is_added_to_two: bool,
 }
 
+impl Word {
+    /// Its size.
+    pub(crate) const BYTES: u32 = 4;
+}
+
 /// A field of four bytes in which two codes differ.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Difference {

@@ -28,7 +28,7 @@ use stencil::StencilWriter;
 use wasmparser::{BinaryReader, BinaryReaderError};
 
 /// Smaller numbers are rather sizes, counts and flags.
-const VALUE_MIN: i64 = 1024;
+pub(super) const VALUE_MIN: i64 = 1024;
 
 /// No field of the code holds a larger number.
 const VALUE_MAX: i64 = i32::MAX as i64;
@@ -235,15 +235,16 @@ impl Constants {
     }
 
     /// The operator, at a byte offset of the body, accesses memory at an offset from an
-    /// address. `is_free` if no offset of an access that may be a parameter matters to its
-    /// bounds check.
+    /// address. `can_fold` if code knows no more of the access than its whole address; `is_free`
+    /// if no offset of an access that may be a parameter matters to its bounds check.
     pub(super) fn access(
         &mut self,
         at: u32,
         (offset, named): (u64, bool),
+        can_fold: bool,
         is_free: bool,
     ) -> Offset {
-        if offset != 0 && self.is_part_of_constant(at, (offset, named)) {
+        if offset != 0 && can_fold && self.is_part_of_constant(at, (offset, named)) {
             return Offset::InConstant;
         }
         let is_far = named || offset >= OFFSET_MIN;

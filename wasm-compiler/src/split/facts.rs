@@ -12,7 +12,7 @@
 //!   interned indices of the types that it names. This is more than exact code
 //!   needs (`docs/key-inputs.md`).
 
-use super::constants::OFFSET_MAX;
+use super::constants::{OFFSET_MAX, VALUE_MIN};
 use super::relocations::Relocations;
 use crate::codegen::sites::Base;
 use crate::layout::Layout;
@@ -25,7 +25,7 @@ use wasmtime_environ::{
     GlobalConstValue, GlobalIndex, KnownFunc, Limits, Memory, MemoryIndex, MemoryKind,
     MemoryTunables, Module, ModuleInternedTypeIndex, ModuleTranslation, ModuleTypesBuilder,
     RuntimeDataIndex, Table, TableIndex, Tag, TagIndex, Tunables, TypeIndex, TypeTrace, VMOffsets,
-    WasmCompositeInnerType, WasmSubType, WasmValType,
+    VariableOperatorCost, WasmCompositeInnerType, WasmSubType, WasmValType,
 };
 
 /// Alias regions of globals, memories and tables are told apart by 18 bits of index, those of
@@ -33,6 +33,9 @@ use wasmtime_environ::{
 /// component's modules may merge, which no stencil can tell.
 const REGION_MODULE_INDEX_MAX: u32 = 0xff;
 const REGION_ENTITY_INDEX_MAX: usize = 1 << 18;
+
+/// Regions of the `VMContext` are told apart by 26 bits of offset.
+const REGION_OFFSET_MAX: u32 = 1 << 26;
 
 /// The facts of one core module.
 pub(super) struct ModuleFacts<'a, 'data> {
@@ -44,9 +47,9 @@ pub(super) struct ModuleFacts<'a, 'data> {
     types: Vec<Vec<u8>>,
     pub(super) cacheable: bool,
     /// Whether the layout is a parameter, and not in the key.
-    pub(super) relocatable: bool,
-    /// Whether constants may be parameters in this configuration.
-    pub(super) relocatable_constants: bool,
+    layout_is_parameter: bool,
+    /// Whether stencils are relocatable: constants may be parameters.
+    pub(super) is_relocatable: bool,
     /// What the linker has named as addresses, if it has left that.
     relocations: Option<Relocations>,
     /// Whether a constant uses as much fuel as what is in its place.
@@ -119,9 +122,13 @@ pub(crate) const GLOBALS_ADDED_MAX: usize = 100_000;
 
 /// Whether a module has room for them. That it has decides whether constants are parameters, and
 /// not how many of them there are in what is compiled now.
-pub(super) fn has_room_for_placeholders(module: &Module) -> bool {
+pub(super) fn has_room_for_placeholders(module: &Module, pointer_bytes: u8) -> bool {
     let globals_len = module.globals.len() + GLOBALS_ADDED_MAX;
-    globals_len <= GLOBALS_MAX && region_ids_fit(module, globals_len)
+    let offsets = VMOffsets::new(pointer_bytes, module);
+    let added = GLOBALS_ADDED_MAX as u32 * u32::from(offsets.ptr.vm_global_definition().size());
+    globals_len <= GLOBALS_MAX
+        && region_ids_fit(module, globals_len)
+        && offsets.size_of_vmctx() < REGION_OFFSET_MAX - added
 }
 
 /// Whether a constant uses as much fuel as the read of a global.
@@ -180,23 +187,25 @@ impl<'a, 'data> ModuleFacts<'a, 'data> {
         ),
         types: &'a ModuleTypesBuilder,
         settings: &'a Settings,
-        (pointer_bytes, relocatable): (u8, bool),
+        (pointer_bytes, layout_is_parameter): (u8, bool),
         cacheable: bool,
     ) -> Self {
-        let relocatable_constants = settings.stencils() == Stencils::Relocatable;
+        let is_relocatable = settings.stencils() == Stencils::Relocatable;
+        let offsets = VMOffsets::new(pointer_bytes, &translation.module);
         let relocations = first_body
-            .filter(|_| relocatable_constants)
+            .filter(|_| is_relocatable)
             .and_then(|first_body| Relocations::of(translation.wasm, first_body));
         Self {
             translation,
             tunables: &settings.tunables,
-            offsets: VMOffsets::new(pointer_bytes, &translation.module),
             interned: types,
             types: types.wasm_types().map(|(_, ty)| postcard_bytes(ty)).collect(),
             cacheable: cacheable
-                && region_ids_fit(&translation.module, translation.module.globals.len()),
-            relocatable,
-            relocatable_constants,
+                && region_ids_fit(&translation.module, translation.module.globals.len())
+                && offsets.size_of_vmctx() < REGION_OFFSET_MAX,
+            offsets,
+            layout_is_parameter,
+            is_relocatable,
             relocations,
             constants_cost_as_reads: constants_cost_as_reads(&settings.tunables),
             types_are_plain: types_are_plain(&translation.module, types),
@@ -207,16 +216,39 @@ impl<'a, 'data> ModuleFacts<'a, 'data> {
     /// Whether a function's constants are parameters. Not where hints are found by
     /// their place in the body, which is another one for the body that is compiled.
     pub(super) fn constants_are_parameters(&self, function: FuncIndex) -> bool {
-        self.relocatable_constants
+        self.is_relocatable
             && self.constants_cost_as_reads
             && self.types_are_plain
             && self.has_room_for_placeholders
             && self.translation.branch_hints(function).is_none()
     }
 
+    /// Whether a constant operand of an operator decides more than what it says: one that costs
+    /// little by its size, where fuel or epochs are looked at, and is known to, is not looked at
+    /// in front of (`func_environ.rs`, `pre_translate_bulk_op`). No parameter costs little but where
+    /// any number costs nothing, or the linker has named small ones.
+    pub(super) fn constants_decide_checks(&self, cost: fn(&VariableOperatorCost) -> u8) -> bool {
+        const _: () =
+            assert!(VALUE_MIN > 128, "a parameter's cost could be below Wasmtime's limit");
+        let Tunables { consume_fuel, epoch_interruption, operator_cost, .. } = self.tunables;
+        (*consume_fuel || *epoch_interruption)
+            && (cost(operator_cost.variable()) == 0 || self.relocations.is_some())
+    }
+
     /// Whether the linker has named the number that stands at an offset of the input.
     pub(super) fn names(&self, at: impl FnOnce() -> usize) -> bool {
         self.relocations.as_ref().is_some_and(|relocations| relocations.contain(at()))
+    }
+
+    /// Whether a type names references, of which some may be collected.
+    pub(super) fn has_references(&self, ty: ModuleInternedTypeIndex) -> bool {
+        match &self.interned[ty].composite_type.inner {
+            WasmCompositeInnerType::Func(ty) => {
+                let mut types = ty.params().iter().chain(ty.results());
+                types.any(|ty| matches!(ty, WasmValType::Ref(_)))
+            }
+            _ => true,
+        }
     }
 
     /// How many parameters and results a function type has.
@@ -233,13 +265,13 @@ impl<'a, 'data> ModuleFacts<'a, 'data> {
     fn in_vmctx<const PARTS: usize>(&self, sink: &mut Sink<'_>, parts: [(u32, u8); PARTS]) {
         let Sink { out, layout, values } = sink;
         let parts = parts.map(|(start, len)| (Base::VmContext, start, u32::from(len)));
-        layout.add(out, values, &parts, self.relocatable);
+        layout.add(out, values, &parts, self.layout_is_parameter);
     }
 
     /// A type's entry in the array of type ids.
     pub(super) fn type_id(&self, sink: &mut Sink<'_>, ty: ModuleInternedTypeIndex) {
         let Sink { out, layout, values } = sink;
-        layout.add(out, values, &[self.type_id_span(ty)], self.relocatable);
+        layout.add(out, values, &[self.type_id_span(ty)], self.layout_is_parameter);
     }
 
     /// Where a type's entry is in the array of type ids. A module has at most a
@@ -368,6 +400,16 @@ impl<'a, 'data> ModuleFacts<'a, 'data> {
         minimum_matters(memory, &self.memory_tunables(), offset)
     }
 
+    /// Whether an access at an offset can be in bounds. One that cannot be traps whatever its
+    /// address is, and what fuel is left is noted before that and not after it
+    /// (`func_environ.rs`, `before_unconditionally_trapping_memory_access`). What this follows from
+    /// is in the key.
+    pub(super) fn can_be_in_bounds(&self, index: MemoryIndex, offset: u64) -> bool {
+        let memory = &self.translation.module.memories[index];
+        let end = offset.checked_add(ACCESS_BYTES_MAX);
+        end.is_some_and(|end| end <= memory.maximum_byte_size().unwrap_or(u64::MAX))
+    }
+
     /// Whether no offset of an access up to [`OFFSET_MAX`] matters to code but as what is
     /// added to the address: the access is not checked, and it is not known to trap
     /// (`bounds_checks.rs`, `bounds_check_field_access`). What this follows from is in the
@@ -434,10 +476,10 @@ impl<'a, 'data> ModuleFacts<'a, 'data> {
                 // To the address of a collected reference its offset is added, as a
                 // constant that is one value with the function's own that equal it
                 // (`func_environ.rs`, `translate_global_get`).
-                let relocatable = self.relocatable && !wasm_ty.is_vmgcref_type();
+                let is_parameter = self.layout_is_parameter && !wasm_ty.is_vmgcref_type();
                 let span = (Base::VmContext, start, u32::from(len));
                 let Sink { out, layout, values } = sink;
-                layout.add(out, values, &[span], relocatable);
+                layout.add(out, values, &[span], is_parameter);
             }
             None => {
                 out.u8(IMPORTED);

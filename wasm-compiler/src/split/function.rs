@@ -1,7 +1,9 @@
 //! One WebAssembly function -> its stencil and parameters, in one pass that also
 //! validates the body.
 
-use super::constants::{ConstantType, Constants, OFFSET_MAX, Offset, Uses, offset_at};
+use super::constants::{
+    CONSTANTS_MAX, ConstantType, Constants, OFFSET_MAX, Offset, Uses, offset_at,
+};
 use super::facts::{Callee, ModuleFacts, Sink};
 use super::operators;
 use crate::error::CompileError;
@@ -12,7 +14,7 @@ use stencil::{FunctionParameters, FunctionStencil, SourceLocations, StencilKind,
 use wasmparser::{BranchHint, FuncValidatorAllocations, HeapType, UnpackedIndex, ValType};
 use wasmtime_environ::{
     DataIndex, DefinedFuncIndex, EntityRef, FuncIndex, FunctionBodyData, GlobalIndex, MemoryIndex,
-    ModuleInternedTypeIndex, TableIndex, TagIndex, TypeIndex, WasmHeapType,
+    ModuleInternedTypeIndex, TableIndex, TagIndex, TypeIndex, VariableOperatorCost, WasmHeapType,
 };
 
 /// Splits the functions of one module, one after another.
@@ -72,6 +74,7 @@ impl<'a> Splitter<'a> {
             accesses_memory: true,
             at: 0,
             is_plain_access: false,
+            has_references: false,
             hints: BranchHints::of(facts, index),
             body: body.as_bytes(),
             base,
@@ -89,10 +92,12 @@ impl<'a> Splitter<'a> {
         // one instruction of its own: the groups are a part of the stencil.
         let groups = reader.read_var_u32()?;
         encoder.raw(groups);
+        let mut values = facts.arity(signature).0 as u32;
         for _ in 0..groups {
             let offset = reader.original_position();
             source.push(at(offset)?);
             let count = reader.read_var_u32()?;
+            values = values.saturating_add(count);
             let ty: ValType = reader.read()?;
             validator.define_locals(offset, count, ty)?;
             encoder.raw(count);
@@ -105,12 +110,14 @@ impl<'a> Splitter<'a> {
             let offset = reader.original_position();
             source.push(at(offset)?);
             visitor.offset = offset;
+            values = values.saturating_add(1);
             reader.visit_operator(&mut visitor)??;
         }
         reader.finish_expression(&visitor)?;
 
         source.shrink_to_fit();
-        if encoder.ordinals.entities() > ENTITIES_MAX {
+        let too_many_values = encoder.has_references && values > REFERENCES_MAX;
+        if encoder.ordinals.entities() > ENTITIES_MAX || too_many_values {
             encoder.keep_constants();
         }
         let Encoder { mut parameters, layout, covered, .. } = encoder;
@@ -139,6 +146,8 @@ pub(super) struct Encoder<'e, 'a> {
     pub(super) accesses_memory: bool,
     /// Whether it is a load or a store of WebAssembly's first version.
     pub(super) is_plain_access: bool,
+    /// Whether values may be references that are collected.
+    has_references: bool,
     /// Where the operator stands that is being written, in the input.
     pub(super) at: usize,
     hints: BranchHints<'a>,
@@ -147,9 +156,18 @@ pub(super) struct Encoder<'e, 'a> {
     base: usize,
 }
 
-/// The constants of a function that uses more entities are in the key. Cranelift tells 2^16 - 1
-/// regions of memory apart in one function; an entity is a few of them, and each placeholder one.
+/// The constants of a function that uses more entities or types are in the key. Cranelift tells
+/// 2^16 - 1 regions of memory apart in one function; an entity is at most four of them, and each
+/// placeholder one.
 pub(super) const ENTITIES_MAX: u32 = 1 << 13;
+
+/// So are those of a function that has collected references, if it has more values than these
+/// at once: each has a region where it is while a call is made. Of each local there is one at a time,
+/// and other values are no more than operators.
+const REFERENCES_MAX: u32 = 1 << 13;
+
+// Some are left for what every function has.
+const _: () = assert!(4 * ENTITIES_MAX as usize + REFERENCES_MAX as usize + CONSTANTS_MAX < 60_000);
 
 /// The first of the opcodes that take two bytes.
 const WIDE_OPCODES: u16 = 0xf0;
@@ -163,7 +181,7 @@ impl Encoder<'_, '_> {
     /// Writes whether constants stand behind the operators, if that is not the same for
     /// all functions of a configuration.
     fn kind_of_constants(&mut self) {
-        if self.facts.relocatable_constants {
+        if self.facts.is_relocatable {
             self.out.bool(self.constants.is_enabled());
         }
     }
@@ -211,6 +229,13 @@ impl Encoder<'_, '_> {
         self.constants.keep();
     }
 
+    /// An operator whose cost depends on an operand.
+    pub(super) fn bulk_operator(&mut self, cost: fn(&VariableOperatorCost) -> u8) {
+        if self.facts.constants_decide_checks(cost) {
+            self.keep_constants();
+        }
+    }
+
     /// A constant, which stands here or behind the operators.
     pub(super) fn constant(&mut self, ty: ConstantType, value: i64) {
         if self.constants.is_enabled() {
@@ -238,7 +263,8 @@ impl Encoder<'_, '_> {
                 let at = self.at_in_body();
                 let place = || offset_at(self.body, at).map_or(0, |(place, _)| place.start);
                 let named = self.facts.names(|| self.base + place());
-                self.constants.access(at, (offset, named), is_free)
+                let can_fold = self.facts.can_be_in_bounds(memory, offset);
+                self.constants.access(at, (offset, named), can_fold, is_free)
             }
             false => Offset::InKey,
         };
@@ -293,6 +319,7 @@ impl Encoder<'_, '_> {
 
     /// A type of which the code holds at most the content.
     pub(super) fn type_content(&mut self, ty: ModuleInternedTypeIndex) {
+        self.has_references |= self.facts.has_references(ty);
         if self.ordinal(Class::Type, ty.index()) {
             self.facts.type_content(self.out, ty);
         }
@@ -338,6 +365,7 @@ impl Encoder<'_, '_> {
     }
 
     pub(super) fn heap_type(&mut self, ty: HeapType) {
+        self.has_references = true;
         match ty {
             HeapType::Abstract { shared, ty } => {
                 self.out.u8(0);
@@ -402,6 +430,8 @@ impl Encoder<'_, '_> {
     }
 
     pub(super) fn global_use(&mut self, global: GlobalIndex) {
+        let ty = self.facts.translation.module.globals[global].wasm_ty;
+        self.has_references |= ty.is_vmgcref_type();
         if self.ordinal(Class::Global, global.index()) {
             self.facts.global(&mut self.sink(), global);
         }
@@ -419,6 +449,8 @@ impl Encoder<'_, '_> {
     }
 
     pub(super) fn table_use(&mut self, table: TableIndex) {
+        let ty = self.facts.translation.module.tables[table].ref_type;
+        self.has_references |= ty.is_vmgcref_type();
         if self.ordinal(Class::Table, table.index()) {
             let loads_size = self.constants.is_enabled();
             if loads_size {
@@ -489,9 +521,10 @@ impl LocalOrdinals {
         self.next = [0; CLASSES];
     }
 
-    /// How many entities the function has used, types aside.
+    /// How many entities the function has used, and types.
     fn entities(&self) -> u32 {
         let classes = [
+            Class::Type,
             Class::Function,
             Class::Memory,
             Class::Global,

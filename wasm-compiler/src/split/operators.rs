@@ -200,6 +200,31 @@ macro_rules! beyond_immediates {
         let signature = $self.encoder.facts.signature(FuncIndex::from_u32($function));
         $self.encoder.call_operands(signature, 0)
     };
+    // What they cost depends on an operand.
+    ($self:ident, MemoryGrow, $mem:ident) => {
+        $self.encoder.bulk_operator(|cost| cost.memory_grow_per_page)
+    };
+    ($self:ident, MemoryCopy, $dst:ident, $src:ident) => {
+        $self.encoder.bulk_operator(|cost| cost.memory_copy_per_byte)
+    };
+    ($self:ident, MemoryFill, $mem:ident) => {
+        $self.encoder.bulk_operator(|cost| cost.memory_fill_per_byte)
+    };
+    ($self:ident, MemoryInit, $data:ident, $mem:ident) => {
+        $self.encoder.bulk_operator(|cost| cost.memory_init_per_byte)
+    };
+    ($self:ident, TableGrow, $table:ident) => {
+        $self.encoder.bulk_operator(|cost| cost.table_grow_per_element)
+    };
+    ($self:ident, TableCopy, $dst:ident, $src:ident) => {
+        $self.encoder.bulk_operator(|cost| cost.table_copy_per_element)
+    };
+    ($self:ident, TableFill, $table:ident) => {
+        $self.encoder.bulk_operator(|cost| cost.table_fill_per_element)
+    };
+    ($self:ident, TableInit, $elements:ident, $table:ident) => {
+        $self.encoder.bulk_operator(|cost| cost.table_init_per_element)
+    };
     // The branches that may have a hint.
     ($self:ident, If, $blockty:ident) => {
         $self.encoder.branch_hint($self.offset)

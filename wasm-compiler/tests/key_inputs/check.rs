@@ -7,7 +7,7 @@ use oracle::same::{assert_same, stock};
 use oracle::store::MemoryStore;
 use std::sync::LazyLock;
 use stencil::{CacheKey, CompiledStencil, EntryBytes, entry};
-use wasm_compiler::{Compiler, NoCache, Report, Settings, Stencils};
+use wasm_compiler::{Compiler, NoCache, Report, Settings, Stencils, VerifySample};
 use wasmtime::{Config, Engine};
 
 /// An engine, and the compiler for it.
@@ -32,6 +32,12 @@ impl Setup {
         let settings = settings.with_stencils(Stencils::Relocatable);
         let compiler = Compiler::new(settings).expect("Wasmtime has taken the settings");
         Self { compiler, ..self }
+    }
+
+    /// The same with a check of all code that has numbers put in.
+    pub fn into_checking(mut self) -> Self {
+        self.compiler.set_verify(VerifySample::one_in(1));
+        self
     }
 
     pub fn engine(&self) -> &Engine {

@@ -3,9 +3,11 @@
 
 use crate::check::{X86_64, check_changes, check_finer, check_parameter, functions};
 use crate::relocatable::{
-    RELOCATABLE, check_in_key, check_kept, check_number, check_runs_on_one_store,
+    COUNTS_FUEL, LOOKS_AT_EPOCHS, RELOCATABLE, check_in_key, check_kept, check_number,
+    check_runs_on_one_store, relocatable,
 };
 use oracle::store::MemoryStore;
+use wasmtime::OptLevel;
 
 /// Uses of a constant `K`: those that have a form with an immediate operand, and others.
 const USES: [&[&str]; 2] = [
@@ -188,13 +190,106 @@ fn constants_in_a_function_with_very_many_globals() {
                 {read} {others} (i32.load (i32.const {value}))))"#
         )
     };
-    // And the memory.
-    let [last, next] = [(1 << 13) - 1, 1 << 13];
+    // And the memory, and the function's own type.
+    let [last, next] = [(1 << 13) - 2, (1 << 13) - 1];
     check_number(&RELOCATABLE, &module(last, 0, 2000), &module(last, 0, 3000));
     check_in_key(&RELOCATABLE, &module(next, 0, 2000), &module(next, 0, 3000));
     // Wasmtime has room for this.
     let wasm = wat::parse_str(module(60_000, 6_000, 2000)).expect("it is a module");
     RELOCATABLE.compile("very many globals", &wasm, &MemoryStore::default());
+}
+
+/// Types count like entities.
+#[test]
+fn constants_in_a_function_with_very_many_types() {
+    let ty = |at: usize| {
+        let digits = (0..7).map(|digit| ["i32", "i64", "f32", "f64"][at >> (2 * digit) & 3]);
+        digits.collect::<Vec<_>>().join(" ")
+    };
+    let module = |types: usize, value: u32| {
+        let declared: String =
+            (0..types).map(|at| format!("(type (func (param {})))", ty(at))).collect();
+        let zeros = |at: usize| -> String {
+            ty(at).split(' ').map(|ty| format!("(local.get ${ty})")).collect()
+        };
+        let calls: String = (0..types)
+            .map(|at| format!("(call_indirect (type {at}) {} (i32.const 0))", zeros(at)))
+            .collect();
+        format!(
+            r#"(module {declared} (memory 1) (table 1 funcref)
+            (func (export "run") (result i32)
+                (local $i32 i32) (local $i64 i64) (local $f32 f32) (local $f64 f64)
+                {calls} (i32.load (i32.const {value}))))"#
+        )
+    };
+    // And the function's own, the table, the memory.
+    let [last, next] = [(1 << 13) - 3, (1 << 13) - 2];
+    let quick = relocatable(|config| config.cranelift_opt_level(OptLevel::None));
+    check_parameter(&quick, &module(last, 2000), &module(last, 3000), 0);
+    check_changes(&quick, &module(next, 2000), &module(next, 3000), 0);
+}
+
+/// Collected references need memory of the function's own, each another one.
+#[test]
+fn constants_in_a_function_with_very_many_values() {
+    let module = |local: &str, operators: usize, value: u32| {
+        let nops = "nop ".repeat(operators);
+        format!(
+            r#"(module (memory 1)
+            (func (export "run") (param i32) (result i32) (local {local})
+                {nops} (i32.load (i32.const {value}))))"#
+        )
+    };
+    // And the parameter, the local and the last three operators.
+    let [last, next] = [(1 << 13) - 5, (1 << 13) - 4];
+    let check = |local, operators| {
+        check_number(
+            &RELOCATABLE,
+            &module(local, operators, 2000),
+            &module(local, operators, 3000),
+        );
+    };
+    check("externref", last);
+    check("i32", next);
+    check_in_key(&RELOCATABLE, &module("externref", next, 2000), &module("externref", next, 3000));
+}
+
+/// Where fuel or epochs are looked at, a constant says whether they are: in front of what is cheap by
+/// a size that is known they are not.
+#[test]
+fn size_that_an_operator_is_given() {
+    let module = |body: &str, size: u32| {
+        let body = body.replace("SIZE", &size.to_string());
+        format!(
+            r#"(module (memory $m (export "m") 2) (table $t 4000 funcref) (elem $e func)
+            (data $d "data")
+            (func (export "run") (param i32) (result i32) {body}))"#
+        )
+    };
+    let costs = [
+        "(memory.copy (local.get 0) (i32.const 0) (i32.const SIZE)) (i32.const 0)",
+        "(memory.fill (local.get 0) (i32.const 0) (i32.const SIZE)) (i32.const 0)",
+        "(memory.init $d (local.get 0) (i32.const 0) (i32.const SIZE)) (i32.const 0)",
+        "(table.copy (local.get 0) (i32.const 0) (i32.const SIZE)) (i32.const 0)",
+        "(table.fill (local.get 0) (ref.null func) (i32.const SIZE)) (i32.const 0)",
+        "(table.init $e (local.get 0) (i32.const 0) (i32.const SIZE)) (i32.const 0)",
+        "(table.grow (ref.null func) (i32.const SIZE))",
+    ];
+    for setup in [&RELOCATABLE, &COUNTS_FUEL, &LOOKS_AT_EPOCHS] {
+        for body in costs {
+            check_number(setup, &module(body, 1024), &module(body, 3000));
+        }
+    }
+    // Which costs nothing.
+    for grow in [
+        "(memory.grow (i32.const SIZE))",
+        "(local.set 0 (i32.const SIZE)) (memory.grow (local.get 0))",
+    ] {
+        check_number(&RELOCATABLE, &module(grow, 1024), &module(grow, 1025));
+        for setup in [&COUNTS_FUEL, &LOOKS_AT_EPOCHS] {
+            check_in_key(setup, &module(grow, 1024), &module(grow, 1025));
+        }
+    }
 }
 
 /// What an operator is computed with that no address is computed with.

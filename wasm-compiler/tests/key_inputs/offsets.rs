@@ -1,12 +1,16 @@
 //! Offsets of accesses, with relocatable stencils: a part of the address if that is
 //! constant, else a parameter as long as no bounds check depends on it.
 
-use crate::check::{Setup, X86_64, check_changes, check_keeps, check_kept_by_layout};
+use crate::check::{
+    Setup, X86_64, check_changes, check_keeps, check_kept_by_layout, check_parameter,
+};
 use crate::constants::PARAMETERS_MAX;
 use crate::relocatable::{
-    RELOCATABLE, check_in_key, check_kept, check_number, check_runs_on_one_store, relocatable,
+    COUNTS_FUEL, RELOCATABLE, check_in_key, check_kept, check_number, check_runs_on_one_store,
+    relocatable,
 };
 use generate::edit::OFFSET_PLACEHOLDER;
+use oracle::store::MemoryStore;
 
 /// From here on offsets are parameters.
 const MIN: u64 = 1 << 16;
@@ -314,10 +318,16 @@ fn offset_where_the_reservation_is_small() {
 fn offset_where_the_maximum_is_small() {
     check_bounded(&RELOCATABLE, "2 511");
     check_number(&RELOCATABLE, &offset("2 512", 70_000), &offset("2 512", MAX));
-    // An address that is a constant has no offset of its own any more.
+    // An address that is a constant has no offset of its own any more; where the access can only
+    // trap, the two are in the key.
     let constant =
         |offset: u64| module("1 2", &format!("(i32.load offset={offset} (i32.const 0))"));
-    check_number(&RELOCATABLE, &constant(70_000), &constant(140_000));
+    check_number(&RELOCATABLE, &constant(70_000), &constant(131_056));
+    for setup in [&RELOCATABLE, &COUNTS_FUEL] {
+        check_in_key(setup, &constant(70_000), &constant(140_000));
+        let whole = module("1 2", "(i32.load (i32.const 140000))");
+        check_in_key(setup, &whole, &constant(140_000));
+    }
 }
 
 #[test]
@@ -331,4 +341,48 @@ fn offset_in_a_memory_that_is_checked() {
     let zero = "(i64.const 0)";
     check_number(&RELOCATABLE, &wide(zero, 70_000), &wide(zero, 80_000));
     check_number(&RELOCATABLE, &wide(zero, 70_000), &wide(zero, 200_000));
+}
+
+/// What is in the place of a function's first offset where its code is compared with another one.
+const OTHER_PLACEHOLDER: u64 = (1 << 25) - 32 - 2027;
+
+/// A module in which a shift of the same constant as an offset's placeholder has another form than
+/// one of another constant; with so many globals in front, and so many offsets.
+fn equal_to_a_placeholder(globals: usize, stores: u64, constant: u64) -> String {
+    let front = "(global i64 (i64.const 1))".repeat(globals);
+    let stores: String = (0..stores)
+        .map(|at| format!("(i64.store offset={} (local.get $i) (local.get $x))", 100_000 + 8 * at))
+        .collect();
+    format!(
+        r#"(module (memory 1) {front}
+            (global $moved (mut i64) (i64.const 1))
+            (global $constant i64 (i64.const {constant}))
+            (func (export "f") (param $x i64) (param $i i32) (result i64) (local $sum i64)
+                (local.set $sum
+                    (i64.add (global.get $moved) (i64.load offset=70000 (local.get $i))))
+                (i64.store offset=80 (local.get $i)
+                    (i64.shl (global.get $constant) (local.get $x)))
+                {stores} (local.get $sum)))"#
+    )
+}
+
+/// Where an entity lies decides nothing about how a function is compiled: some displacements look
+/// like a placeholder together with what stands beside them.
+#[test]
+fn offset_beside_a_displacement_that_looks_like_another() {
+    let module = |globals| equal_to_a_placeholder(globals, 40, OTHER_PLACEHOLDER);
+    check_parameter(&RELOCATABLE, &module(16), &module(5953), 0);
+    check_parameter(&RELOCATABLE, &module(5953), &module(16), 0);
+}
+
+/// Nor is code taken for wrong that has the constant anyway with which it would be compared.
+#[test]
+fn offset_beside_a_constant_that_equals_a_placeholder() {
+    let checking = relocatable(|config| config).into_checking();
+    for constant in [OTHER_PLACEHOLDER, OTHER_PLACEHOLDER + 4] {
+        let wasm = wat::parse_str(equal_to_a_placeholder(0, 0, constant)).expect("it is a module");
+        let report =
+            checking.compile("its numbers are right", &wasm, &MemoryStore::default()).report;
+        assert_eq!((report.checked, report.with_numbers), (1, 0));
+    }
 }

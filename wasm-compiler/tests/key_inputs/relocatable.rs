@@ -9,6 +9,14 @@ use wasmtime::{Config, Engine, Instance, Module, Store, Trap, Val, ValType};
 /// Wasmtime's defaults, for a target whose code is understood.
 pub static RELOCATABLE: LazyLock<Setup> = LazyLock::new(|| relocatable(|config| config));
 
+/// [`RELOCATABLE`] with fuel.
+pub static COUNTS_FUEL: LazyLock<Setup> =
+    LazyLock::new(|| relocatable(|config| config.consume_fuel(true)));
+
+/// [`RELOCATABLE`] with epochs.
+pub static LOOKS_AT_EPOCHS: LazyLock<Setup> =
+    LazyLock::new(|| relocatable(|config| config.epoch_interruption(true)));
+
 /// [`RELOCATABLE`] with other settings.
 pub fn relocatable(configure: impl FnOnce(&mut Config) -> &mut Config) -> Setup {
     x86_64(configure).into_relocatable()
@@ -71,10 +79,16 @@ fn check_runs(setup: &Setup, wasm: &[u8], artifact: &[u8]) {
 
 const ARGUMENTS: &[i32] = &[0, 1, 7, 70_000, 1 << 20, -1];
 
-/// What a module's function `run` gives, called with each of the arguments. All words of
-/// its memory `m` are different.
+/// What a call has, where the configuration counts it: too little, and enough.
+const FUEL: &[u64] = &[1, 2, 3, 4, 5, 6, 8, 10, 1_000_000];
+
+/// What a module's function `run` gives, called with each of the arguments, and the fuel that is left.
+/// All words of its memory `m` are different.
 fn outcomes(engine: &Engine, module: &Module) -> Vec<String> {
     let mut store = Store::new(engine, ());
+    store.set_epoch_deadline(1);
+    // An error says that it is not counted.
+    let fuel = if store.set_fuel(1_000_000).is_ok() { FUEL } else { &[0] };
     let instance = Instance::new(&mut store, module, &[]).expect("it has no imports");
     if let Some(memory) = instance.get_memory(&mut store, "m") {
         let words = memory.data_mut(&mut store).chunks_exact_mut(4);
@@ -84,17 +98,20 @@ fn outcomes(engine: &Engine, module: &Module) -> Vec<String> {
     }
     let run = instance.get_func(&mut store, "run").expect("it is exported");
     let ty = run.ty(&store);
-    let outcome = |argument: &i32| {
+    let mut outcome = |argument: i32, fuel: u64| {
         let value = |ty: ValType| match ty {
-            ValType::I32 => Val::I32(*argument),
-            _ => Val::I64(i64::from(*argument)),
+            ValType::I32 => Val::I32(argument),
+            _ => Val::I64(i64::from(argument)),
         };
         let arguments: Vec<Val> = ty.params().map(value).collect();
         let mut results = vec![Val::I32(0); ty.results().len()];
-        match run.call(&mut store, &arguments, &mut results) {
+        let _ = store.set_fuel(fuel);
+        let outcome = match run.call(&mut store, &arguments, &mut results) {
             Ok(()) => format!("{results:?}"),
             Err(error) => format!("{:?}", error.downcast::<Trap>().expect("it is a trap")),
-        }
+        };
+        format!("{outcome}, fuel {:?}", store.get_fuel().ok())
     };
-    ARGUMENTS.iter().map(outcome).collect()
+    let calls = ARGUMENTS.iter().flat_map(|argument| fuel.iter().map(|fuel| (*argument, *fuel)));
+    calls.map(|(argument, fuel)| outcome(argument, fuel)).collect()
 }

@@ -1,7 +1,7 @@
 //! The linker's relocations, with relocatable stencils: they say which numbers are addresses.
 
 use crate::check::{check_changes, check_parameter};
-use crate::relocatable::{RELOCATABLE, check_in_key, check_number};
+use crate::relocatable::{COUNTS_FUEL, LOOKS_AT_EPOCHS, RELOCATABLE, check_in_key, check_number};
 use generate::linked::{Kind, Numbers, append};
 use wasm_encoder::{Component, CustomSection, RawSection, Section as _};
 
@@ -51,6 +51,20 @@ fn constant_that_the_linker_names() {
         check_number(&RELOCATABLE, &number(1023), &number(i32::MAX.into()));
         check_in_key(&RELOCATABLE, &number(70_000), &number(-70_000));
         check_in_key(&RELOCATABLE, &number(-1), &number(-2));
+    }
+}
+
+/// A small one that an operator is given as a size: where fuel or epochs are looked at, it says whether
+/// they are.
+#[test]
+fn size_that_the_linker_names() {
+    let body = "(memory.copy (local.get 0) (i32.const 0) (i32.const NUMBER)) (i32.const 0)";
+    let copy =
+        |size: String| linked(&module(&body.replace("NUMBER", &size)), &[(1, Kind::Address)]);
+    let [one, other] = [16, 24].map(|size: u32| copy(size.to_string()));
+    check_number(&RELOCATABLE, &one, &other);
+    for setup in [&COUNTS_FUEL, &LOOKS_AT_EPOCHS] {
+        check_in_key(setup, &one, &other);
     }
 }
 

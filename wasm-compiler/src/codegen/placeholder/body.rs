@@ -33,7 +33,7 @@ impl Rewritten {
         let original = body.as_bytes();
         let mut edits = Vec::new();
         for constant in &uses.constants {
-            let ordinal = constant.ordinal + u32::from(offsets == Offsets::Other);
+            let ordinal = constant.ordinal + u32::from(offsets != Offsets::ONE);
             edits.push(constant_edit(original, constant, first.as_u32() + 2 * ordinal)?);
             if let Some(access) = constant.access {
                 edits.push(access_edit(original, access, 0)?);

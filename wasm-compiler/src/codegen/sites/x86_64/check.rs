@@ -115,12 +115,15 @@ impl Constant<'_> {
             OpKind::Immediate32to64 => found.immediate32to64() as u64,
             _ => return false,
         };
+        // The register is the first operand of both; of a test it does not matter.
+        let in_order = read.op_kind(0) == OpKind::Register || matches!(mnemonic, Mnemonic::Test);
         let registers_fit = match mnemonic {
             Mnemonic::Imul => found_registers == [registers[0], registers[0]],
             _ => found_registers == registers && registers.len() == 1,
         };
         found.mnemonic() == mnemonic
             && is_binary(mnemonic)
+            && in_order
             && registers_fit
             && operands(found, OpKind::Memory).is_empty()
             && constant == u64::from(self.value)
@@ -233,6 +236,14 @@ mod tests {
         let right = "f7c245230100 4569c94523010090 48c7c045230100 c3";
         let of_another = right.replace("4569c9", "4569c8");
         check(4, template, right, &[(&of_another, CONSTANT)]);
+    }
+
+    #[test]
+    fn operands_are_not_swapped() {
+        // cmp rax, [rdi+0x20100]; ret, and cmp [rdi+0x20100], rax; ret
+        let right = "483d45230100 90 c3";
+        assert_eq!(wrong(8, "483b8700010200 c3", right), None);
+        assert_eq!(wrong(8, "48398700010200 c3", right), Some(CONSTANT));
     }
 
     #[test]
