@@ -75,12 +75,15 @@ pub fn with_relocations(compiler: &Compiler, seed: u64, wasm: Vec<u8>) -> Vec<u8
     one_in.and_then(|one_in| linked(&wasm, one_in)).unwrap_or(wasm)
 }
 
+/// The bit of a seed that has addresses in the place of all constants.
+pub const ADDRESSES: u64 = 4;
+
 /// The module with what wasm-smith seldom makes, where a bit of the seed says so: tables that cannot
 /// grow; and with relocatable stencils, addresses in the place of all constants.
 pub fn enriched(compiler: &Compiler, seed: u64, wasm: Vec<u8>) -> Vec<u8> {
     let is_relocatable = compiler.settings().stencils() == Stencils::Relocatable;
     let edits = [
-        (Edit::Differences, seed & 4 != 0 && is_relocatable),
+        (Edit::Differences, seed & ADDRESSES != 0 && is_relocatable),
         (Edit::Tables(Tables::Fixed), seed & 256 != 0),
     ];
     let wanted = edits.into_iter().filter(|(_, is_wanted)| *is_wanted);

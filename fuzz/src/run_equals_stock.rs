@@ -4,7 +4,7 @@
 
 mod observe;
 
-use crate::hosts::{either, enriched, with_relocations};
+use crate::hosts::{ADDRESSES, either, enriched, with_relocations};
 use crate::tally::{Outcome, StencilsTally};
 use arbitrary::{Arbitrary as _, Unstructured};
 use generate::edit::Edit;
@@ -19,10 +19,22 @@ use wasmtime::{Engine, Module};
 /// Of all executions in this process.
 pub static TALLY: StencilsTally = StencilsTally::new();
 
-static HOSTS: LazyLock<[Host; 2]> = LazyLock::new(|| {
-    [Setting::Default, Setting::Unoptimised].map(|setting| {
+/// Steps of all calls where no fuel is counted.
+const STEPS: u32 = 2_000;
+
+/// With settings, and whether fuel is counted in any case.
+static HOSTS: LazyLock<[Host; 5]> = LazyLock::new(|| {
+    [
+        (Setting::Default, true),
+        (Setting::Unoptimised, true),
+        (Setting::Checked, true),
+        (Setting::Proposals, true),
+        (Setting::Default, false),
+    ]
+    .map(|(setting, counts_fuel)| {
         Host::new(setting, |config| {
-            config.parallel_compilation(false).consume_fuel(true).max_wasm_stack(128 << 10);
+            config.parallel_compilation(false).max_wasm_stack(128 << 10);
+            config.consume_fuel(counts_fuel);
         })
     })
 });
@@ -32,6 +44,8 @@ struct Case {
     engine: &'static Engine,
     compiler: &'static Compiler,
     kind: Kind,
+    /// Whether the host ends its calls, and not the module itself.
+    counts_fuel: bool,
     edit: Edit,
     /// What arguments come from, and the kind of stencils.
     seed: u64,
@@ -48,20 +62,35 @@ pub fn check(input: &[u8]) {
 }
 
 fn choose(choices: &mut Unstructured<'_>) -> arbitrary::Result<Case> {
-    let host = &HOSTS[usize::from(choices.ratio(1, 4)?)];
+    let unoptimised = usize::from(choices.ratio(1, 4)?);
     let kind = *choices.choose(&[Kind::Default, Kind::Plain, Kind::Gc, Kind::Swarm])?;
     let edit = *choices.choose(&Edit::every())?;
     let seed = u64::arbitrary(choices)?;
+    let (host, kind, counts_fuel) = match seed >> 5 & 7 {
+        0..4 => (unoptimised, kind, true),
+        4 => (2, kind, true),
+        5 => (3, Kind::Proposals, true),
+        _ => (4, kind, false),
+    };
+    let host = &HOSTS[host];
     let compiler = host.compiler_with(either(seed as usize));
-    Ok(Case { engine: &host.engine, compiler, kind, edit, seed })
+    Ok(Case { engine: &host.engine, compiler, kind, counts_fuel, edit, seed })
 }
 
 fn run(case: &Case, choices: &mut Unstructured<'_>) -> arbitrary::Result<Outcome> {
-    let Case { engine, compiler, kind, edit, seed } = *case;
-    let wasm = enriched(compiler, seed, kind.open_module_from(choices)?);
+    let Case { engine, compiler, kind, counts_fuel, edit, seed } = *case;
+    let wasm = match counts_fuel {
+        true => kind.open_module_from(choices)?,
+        false => kind.ending_module_from(choices, STEPS)?,
+    };
+    // With other constants a module may not end by itself.
+    let (enriched_by, runs_edited) = match counts_fuel {
+        true => (seed, seed & 2 != 0),
+        false => (seed & !ADDRESSES, false),
+    };
+    let wasm = enriched(compiler, enriched_by, wasm);
     let (other, wasm) = match edit.apply(&wasm) {
-        // Numbers at the borders of what can be an address are to be run, too.
-        Some(edited) if Edit::CONSTANTS.contains(&edit) && seed & 2 != 0 => (wasm, edited),
+        Some(edited) if runs_edited => (wasm, edited),
         Some(edited) => (edited, wasm),
         None => (wasm.clone(), wasm),
     };

@@ -119,4 +119,21 @@ impl Kind {
         let config = Config { export_everything: true, ..self.config(choices)? };
         Ok(Module::new(config, choices)?.to_bytes())
     }
+
+    /// The same where all calls together end after so many loops and calls in the module, without
+    /// fuel of the host's.
+    ///
+    /// # Errors
+    ///
+    /// Wasm-smith ran out of choices, or the module has imports that cannot be made to end.
+    pub fn ending_module_from(
+        self,
+        choices: &mut Unstructured<'_>,
+        steps: u32,
+    ) -> arbitrary::Result<Vec<u8>> {
+        let config = Config { export_everything: true, ..self.config(choices)? };
+        let mut module = Module::new(config, choices)?;
+        module.ensure_termination(steps).map_err(|_| arbitrary::Error::IncorrectFormat)?;
+        Ok(module.to_bytes())
+    }
 }

@@ -4,11 +4,11 @@ use rand::rngs::SmallRng;
 use rand::{Rng as _, RngExt as _, SeedableRng as _};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use wasmtime::{
-    Error, ExternType, Func, Instance, Linker, Module, Store, StoreLimits, StoreLimitsBuilder,
-    Trap, V128, Val, ValType,
+    Error, ExternType, FrameInfo, Func, Instance, Linker, Module, Store, StoreLimits,
+    StoreLimitsBuilder, Trap, V128, Val, ValType, WasmBacktrace,
 };
 
-/// Fuel of a call. Loops end by it.
+/// Fuel of a call, where it is counted. Loops end by it.
 const FUEL: u64 = 20_000;
 const MEMORY_BYTES_MAX: usize = 8 << 20;
 const TABLE_ELEMENTS_MAX: usize = 20_000;
@@ -23,7 +23,8 @@ pub fn observe(module: &Module, seed: u64) -> Vec<String> {
     store.limiter(|limits| limits);
     let mut lines = Vec::new();
     let mut linker = Linker::new(module.engine());
-    store.set_fuel(FUEL).expect("fuel is on");
+    store.set_epoch_deadline(1);
+    refuel(&mut store);
     let instance = linker
         .define_unknown_imports_as_default_values(&mut store, module)
         .and_then(|()| linker.instantiate(&mut store, module));
@@ -37,6 +38,11 @@ pub fn observe(module: &Module, seed: u64) -> Vec<String> {
     lines
 }
 
+/// Where no fuel is counted the module ends by itself.
+fn refuel(store: &mut Store<StoreLimits>) {
+    let _ = store.set_fuel(FUEL);
+}
+
 fn call_all(
     store: &mut Store<StoreLimits>,
     module: &Module,
@@ -48,10 +54,10 @@ fn call_all(
         let Some(function) = instance.get_func(&mut *store, export.name()) else {
             continue;
         };
-        store.set_fuel(FUEL).expect("fuel is on");
+        refuel(store);
         let outcome = call(store, function, seed);
-        let left = store.get_fuel().expect("fuel is on");
-        lines.push(format!("{}: {outcome}, fuel left {left}", export.name()));
+        let left = store.get_fuel().ok();
+        lines.push(format!("{}: {outcome}, fuel left {left:?}", export.name()));
     }
 }
 
@@ -99,11 +105,16 @@ fn shown(value: &Val) -> String {
     }
 }
 
+/// What has failed, and in which functions.
 fn failure(error: &Error) -> String {
-    match error.downcast_ref::<Trap>() {
+    let what = match error.downcast_ref::<Trap>() {
         Some(trap) => format!("{trap:?}"),
         None => error.to_string(),
-    }
+    };
+    let frames = error.downcast_ref::<WasmBacktrace>().map(WasmBacktrace::frames);
+    let functions: Vec<u32> =
+        frames.unwrap_or_default().iter().map(FrameInfo::func_index).collect();
+    format!("{what} in {functions:?}")
 }
 
 fn look_at_all(
