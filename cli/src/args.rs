@@ -48,7 +48,7 @@ pub struct CompileArgs {
     pub cache: CacheArgs,
     /// Compile everything, and keep nothing
     #[arg(long, conflicts_with_all = [
-        "cache_dir", "cache_size", "server", "require_remote", "verify_sample", "verify_strict",
+        "cache_dir", "cache_size", "server", "require_remote", "verify_strict",
     ])]
     pub no_cache: bool,
     #[command(flatten)]

@@ -13,7 +13,7 @@ use crate::summary::Outcome;
 use crate::{json, quarantine, settings, summary};
 use cache_client::DiskStore;
 use std::time::Instant;
-use wasm_compiler::{CompileError, Report};
+use wasm_compiler::{CompileError, Report, Stencils};
 
 pub fn run(args: &CompileArgs, started: Instant) -> Result<Exit, Failure> {
     let config = Config::load()?;
@@ -28,6 +28,12 @@ pub fn run(args: &CompileArgs, started: Instant) -> Result<Exit, Failure> {
     let mut compiler = settings::compiler(&choice)?;
     compiler.set_verify(config.verify_sample(&args.sample)?);
     let no_cache = config.no_cache(args.no_cache, &args.cache, &args.remote)?.value;
+    let is_exact = compiler.settings().stencils() == Stencils::Exact;
+    if args.no_cache && args.sample.verify_sample.is_some() && is_exact {
+        let why = "without a cache nothing is found that could be verified; leave out --no-cache or \
+                   --verify-sample (with --stencils relocatable, new code is checked)";
+        return Err(Failure::usage(why));
+    }
     let cache = match no_cache {
         true => Cache::none(),
         false => {

@@ -53,6 +53,7 @@ pub fn closing_line(outcome: &Outcome<'_>) -> String {
     }
     if !cached {
         line.push_str("; no cache");
+        checked(&mut line, report);
         return line;
     }
     let (hits, lookups) = (report.hits.total(), report.lookups);
@@ -68,6 +69,7 @@ pub fn closing_line(outcome: &Outcome<'_>) -> String {
     if report.verified > 0 {
         let _ = write!(line, "; {} verified", count(report.verified));
     }
+    checked(&mut line, report);
     for (reason, misses) in &report.miss_reasons {
         if *reason != stencil::MissReason::Absent {
             let _ = write!(line, "; {} missed: {reason}", count(*misses));
@@ -93,6 +95,13 @@ pub fn closing_line(outcome: &Outcome<'_>) -> String {
         );
     }
     line
+}
+
+/// How many functions' new code was checked, if any was to be.
+fn checked(line: &mut String, report: &Report) {
+    if report.checked > 0 {
+        let _ = write!(line, "; {} checked", count(report.checked));
+    }
 }
 
 /// Hits among lookups. Never rounded up to 100 %.

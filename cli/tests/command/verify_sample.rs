@@ -213,7 +213,23 @@ fn wrong_samples_are_refused() {
         assert_eq!(ran.code, Some(2), "{wrong}: {}", ran.stderr);
     }
     compile(&sandbox, &["--verify-strict"]).refused(2, &["--verify-sample 1/N"]);
-    let both = compile(&sandbox, &["--verify-sample", "1/2", "--no-cache"]);
-    assert_eq!(both.code, Some(2), "{}", both.stderr);
+    compile(&sandbox, &["--verify-sample", "1/2", "--no-cache"]).refused(2, &["--no-cache"]);
+    let strict = compile(&sandbox, &["--verify-sample", "1/2", "--no-cache", "--verify-strict"]);
+    assert_eq!(strict.code, Some(2), "{}", strict.stderr);
     assert_eq!(sandbox.names(), [""; 0], "something was written");
+}
+
+/// Of relocatable code a share is checked when it is made, and the figures say how many functions.
+#[test]
+#[cfg(target_arch = "x86_64")]
+fn relocatable_code_is_checked_when_it_is_made() {
+    let sandbox = Sandbox::new();
+    let relocatable = ["--stencils", "relocatable", "--verify-sample", "1/1"];
+    let cold = compile(&sandbox, &relocatable).done();
+    let checked = cold.number("checked");
+    assert!(checked > 100 && cold.number("verified") == 0, "{checked} checked");
+    let warm = compile(&sandbox, &relocatable).done();
+    assert_eq!(warm.number("misses"), 0);
+    let without = compile(&sandbox, &[&relocatable[..], &["--no-cache"]].concat()).done();
+    assert_eq!(without.number("checked"), checked);
 }
