@@ -29,9 +29,9 @@ pub struct Report {
     /// Of those, how many were compiled; two misses with the same key are
     /// compiled once, and the second one counts as a hit in memory.
     pub codegen: u64,
-    /// Of the pieces that were found or compiled, those whose code does not show where it has
-    /// its layout and constants from. Their entries are for these alone; those of all others
-    /// serve any. On targets whose code is not looked at it is 0, as no entry serves another layout.
+    /// Entries that were found or compiled whose code does not show where it has its layout and
+    /// constants from. They are for these alone; all others serve any. Pieces that share one count
+    /// once. On targets whose code is not looked at it is 0: no entry serves another layout.
     pub with_numbers: u64,
     /// Pieces that are never cached, such as a module's startup function and
     /// what belongs to a component.
@@ -52,7 +52,8 @@ pub struct Report {
     /// Of those, the ones that hold other code. They are counted as rejected and
     /// as misses, the others as hits.
     pub differences: Vec<Difference>,
-    /// Pieces that were compiled with placeholders, and whose final code was checked, as a sample.
+    /// Functions that were compiled with placeholders, and whose final code was checked, as a sample.
+    /// Those that are equal count once.
     pub checked: u64,
     /// What became of the new entries.
     pub published: PublishSummary,

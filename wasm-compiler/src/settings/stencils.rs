@@ -9,7 +9,8 @@ pub enum Stencils {
     #[default]
     Exact,
     /// Constants that can be addresses are parameters, so that a function is found
-    /// again when data has moved. The code differs a little from stock Wasmtime's; it is
+    /// again when data has moved. The code differs a little from stock Wasmtime's, and what
+    /// it does in the bits of NaNs and in how deep a recursion comes before the stack is full; it is
     /// the same whatever the cache has. For targets whose code is understood: x86-64.
     Relocatable,
 }

@@ -251,6 +251,14 @@ impl<'a, 'data> ModuleFacts<'a, 'data> {
         }
     }
 
+    /// How many values a type names.
+    pub(super) fn value_count(&self, ty: ModuleInternedTypeIndex) -> usize {
+        match &self.interned[ty].composite_type.inner {
+            WasmCompositeInnerType::Func(ty) => ty.params().len() + ty.results().len(),
+            _ => 0,
+        }
+    }
+
     /// How many parameters and results a function type has.
     pub(super) fn arity(&self, ty: ModuleInternedTypeIndex) -> (usize, usize) {
         let ty = self.interned[ty].unwrap_func();

@@ -75,6 +75,7 @@ impl<'a> Splitter<'a> {
             at: 0,
             is_plain_access: false,
             has_references: false,
+            values: 0,
             hints: BranchHints::of(facts, index),
             body: body.as_bytes(),
             base,
@@ -92,12 +93,11 @@ impl<'a> Splitter<'a> {
         // one instruction of its own: the groups are a part of the stencil.
         let groups = reader.read_var_u32()?;
         encoder.raw(groups);
-        let mut values = facts.arity(signature).0 as u32;
         for _ in 0..groups {
             let offset = reader.original_position();
             source.push(at(offset)?);
             let count = reader.read_var_u32()?;
-            values = values.saturating_add(count);
+            encoder.values = encoder.values.saturating_add(count as usize);
             let ty: ValType = reader.read()?;
             validator.define_locals(offset, count, ty)?;
             encoder.raw(count);
@@ -110,13 +110,13 @@ impl<'a> Splitter<'a> {
             let offset = reader.original_position();
             source.push(at(offset)?);
             visitor.offset = offset;
-            values = values.saturating_add(1);
+            visitor.encoder.values += 1;
             reader.visit_operator(&mut visitor)??;
         }
         reader.finish_expression(&visitor)?;
 
         source.shrink_to_fit();
-        let too_many_values = encoder.has_references && values > REFERENCES_MAX;
+        let too_many_values = encoder.has_references && encoder.values > REFERENCES_MAX;
         if encoder.ordinals.entities() > ENTITIES_MAX || too_many_values {
             encoder.keep_constants();
         }
@@ -148,6 +148,9 @@ pub(super) struct Encoder<'e, 'a> {
     pub(super) is_plain_access: bool,
     /// Whether values may be references that are collected.
     has_references: bool,
+    /// Not less than there are values: a local has one at a time, and an operator gives what its
+    /// types name, or one.
+    values: usize,
     /// Where the operator stands that is being written, in the input.
     pub(super) at: usize,
     hints: BranchHints<'a>,
@@ -162,12 +165,11 @@ pub(super) struct Encoder<'e, 'a> {
 pub(super) const ENTITIES_MAX: u32 = 1 << 13;
 
 /// So are those of a function that has collected references, if it has more values than these
-/// at once: each has a region where it is while a call is made. Of each local there is one at a time,
-/// and other values are no more than operators.
-const REFERENCES_MAX: u32 = 1 << 13;
+/// at once: each has a region where it is while a call is made.
+const REFERENCES_MAX: usize = 1 << 13;
 
 // Some are left for what every function has.
-const _: () = assert!(4 * ENTITIES_MAX as usize + REFERENCES_MAX as usize + CONSTANTS_MAX < 60_000);
+const _: () = assert!(4 * ENTITIES_MAX as usize + REFERENCES_MAX + CONSTANTS_MAX < 60_000);
 
 /// The first of the opcodes that take two bytes.
 const WIDE_OPCODES: u16 = 0xf0;
@@ -218,6 +220,7 @@ impl Encoder<'_, '_> {
     pub(super) fn call_operands(&mut self, ty: ModuleInternedTypeIndex, callee: usize) {
         if self.constants.is_enabled() {
             let (parameters, results) = self.facts.arity(ty);
+            self.values += results;
             self.constants.take(callee + parameters, false);
             self.constants.give(results);
         }
@@ -320,6 +323,7 @@ impl Encoder<'_, '_> {
     /// A type of which the code holds at most the content.
     pub(super) fn type_content(&mut self, ty: ModuleInternedTypeIndex) {
         self.has_references |= self.facts.has_references(ty);
+        self.values += self.facts.value_count(ty);
         if self.ordinal(Class::Type, ty.index()) {
             self.facts.type_content(self.out, ty);
         }

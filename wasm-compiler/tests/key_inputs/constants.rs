@@ -240,8 +240,8 @@ fn constants_in_a_function_with_very_many_values() {
                 {nops} (i32.load (i32.const {value}))))"#
         )
     };
-    // And the parameter, the local and the last three operators.
-    let [last, next] = [(1 << 13) - 5, (1 << 13) - 4];
+    // And the function's type, the local and the last three operators.
+    let [last, next] = [(1 << 13) - 6, (1 << 13) - 5];
     let check = |local, operators| {
         check_number(
             &RELOCATABLE,
@@ -252,6 +252,19 @@ fn constants_in_a_function_with_very_many_values() {
     check("externref", last);
     check("i32", next);
     check_in_key(&RELOCATABLE, &module("externref", next, 2000), &module("externref", next, 3000));
+    // One operator may give many of them. That code has a marker, and each its own behind it.
+    let module = |calls: usize, value: u32| {
+        let many = "externref ".repeat(1000);
+        let calls = "call $give ".repeat(calls) + &"call $take ".repeat(calls);
+        format!(
+            r#"(module
+            (func $give (import "" "give") (result {many}))
+            (func $take (import "" "take") (param {many}))
+            (memory 1)
+            (func (export "f") (result i32) {calls} (i32.load (i32.const {value}))))"#
+        )
+    };
+    check_finer(&RELOCATABLE, &module(9, 2000), &module(9, 3000), 0);
 }
 
 /// Where fuel or epochs are looked at, a constant says whether they are: in front of what is cheap by
