@@ -22,16 +22,17 @@ pub static TALLY: StencilsTally = StencilsTally::new();
 /// Steps of all calls where no fuel is counted.
 const STEPS: u32 = 2_000;
 
-/// With settings, and whether fuel is counted in any case.
+/// The hosts' settings, and whether fuel is counted in any case.
+const SETTINGS: [(Setting, bool); 5] = [
+    (Setting::Default, true),
+    (Setting::Unoptimised, true),
+    (Setting::Checked, true),
+    (Setting::Proposals, true),
+    (Setting::Default, false),
+];
+
 static HOSTS: LazyLock<[Host; 5]> = LazyLock::new(|| {
-    [
-        (Setting::Default, true),
-        (Setting::Unoptimised, true),
-        (Setting::Checked, true),
-        (Setting::Proposals, true),
-        (Setting::Default, false),
-    ]
-    .map(|(setting, counts_fuel)| {
+    SETTINGS.map(|(setting, counts_fuel)| {
         Host::new(setting, |config| {
             config.parallel_compilation(false).max_wasm_stack(128 << 10);
             // Which NaN comes of two is another one in relocatable code.
@@ -67,12 +68,13 @@ fn choose(choices: &mut Unstructured<'_>) -> arbitrary::Result<Case> {
     let kind = *choices.choose(&[Kind::Default, Kind::Plain, Kind::Gc, Kind::Swarm])?;
     let edit = *choices.choose(&Edit::every())?;
     let seed = u64::arbitrary(choices)?;
-    let (host, kind, counts_fuel) = match seed >> 5 & 7 {
-        0..4 => (unoptimised, kind, true),
-        4 => (2, kind, true),
-        5 => (3, Kind::Proposals, true),
-        _ => (4, kind, false),
+    let (host, kind) = match seed >> 5 & 7 {
+        0..4 => (unoptimised, kind),
+        4 => (2, kind),
+        5 => (3, Kind::Proposals),
+        _ => (4, kind),
     };
+    let (_, counts_fuel) = SETTINGS[host];
     let host = &HOSTS[host];
     let compiler = host.compiler_with(either(seed as usize));
     Ok(Case { engine: &host.engine, compiler, kind, counts_fuel, edit, seed })
@@ -80,16 +82,14 @@ fn choose(choices: &mut Unstructured<'_>) -> arbitrary::Result<Case> {
 
 fn run(case: &Case, choices: &mut Unstructured<'_>) -> arbitrary::Result<Outcome> {
     let Case { engine, compiler, kind, counts_fuel, edit, seed } = *case;
-    let wasm = match counts_fuel {
-        true => kind.open_module_from(choices)?,
-        false => kind.ending_module_from(choices, STEPS)?,
+    let (wasm, runs_edited) = match counts_fuel {
+        true => (enriched(compiler, seed, kind.open_module_from(choices)?), seed & 2 != 0),
+        false => {
+            // With other constants a module may not end by itself.
+            let wasm = kind.ending_module_from(choices, STEPS)?;
+            (enriched(compiler, seed & !ADDRESSES, wasm), false)
+        }
     };
-    // With other constants a module may not end by itself.
-    let (enriched_by, runs_edited) = match counts_fuel {
-        true => (seed, seed & 2 != 0),
-        false => (seed & !ADDRESSES, false),
-    };
-    let wasm = enriched(compiler, enriched_by, wasm);
     let (other, wasm) = match edit.apply(&wasm) {
         Some(edited) if runs_edited => (wasm, edited),
         Some(edited) => (edited, wasm),

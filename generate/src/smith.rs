@@ -116,8 +116,12 @@ impl Kind {
     ///
     /// Wasm-smith ran out of choices.
     pub fn open_module_from(self, choices: &mut Unstructured<'_>) -> arbitrary::Result<Vec<u8>> {
+        Ok(self.open_module(choices)?.to_bytes())
+    }
+
+    fn open_module(self, choices: &mut Unstructured<'_>) -> arbitrary::Result<Module> {
         let config = Config { export_everything: true, ..self.config(choices)? };
-        Ok(Module::new(config, choices)?.to_bytes())
+        Module::new(config, choices)
     }
 
     /// The same where all calls together end after so many loops and calls in the module, without
@@ -131,8 +135,7 @@ impl Kind {
         choices: &mut Unstructured<'_>,
         steps: u32,
     ) -> arbitrary::Result<Vec<u8>> {
-        let config = Config { export_everything: true, ..self.config(choices)? };
-        let mut module = Module::new(config, choices)?;
+        let mut module = self.open_module(choices)?;
         module.ensure_termination(steps).map_err(|_| arbitrary::Error::IncorrectFormat)?;
         Ok(module.to_bytes())
     }

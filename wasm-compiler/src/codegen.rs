@@ -205,7 +205,7 @@ fn seal_fields(
     Ok(relocate::restores(&key, &bytes, piece, code).then_some(bytes))
 }
 
-/// How many pieces have entries for their own numbers alone.
+/// How many entries are for one choice of numbers alone.
 pub(crate) fn count_with_numbers<'a>(
     fresh: impl Iterator<Item = &'a Fresh>,
     slots: &Slots<'_>,
@@ -214,7 +214,7 @@ pub(crate) fn count_with_numbers<'a>(
     (slots.count_with_numbers() + new) as u64
 }
 
-/// How many pieces' code was checked.
+/// How many functions' code was checked, equal ones once.
 pub(crate) fn count_checked<'a>(fresh: impl Iterator<Item = &'a Fresh>) -> u64 {
     fresh.filter(|fresh| fresh.is_checked).count() as u64
 }

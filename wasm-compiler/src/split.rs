@@ -27,13 +27,13 @@ pub(crate) use constants::{
     CONSTANTS_MAX, ConstantType, ConstantUse, OFFSET_MAX, OFFSET_MIN, OffsetUse, Uses, offset_at,
 };
 pub(crate) use facts::GLOBALS_ADDED_MAX;
-use facts::{ModuleFacts, has_room_for_placeholders};
+use facts::ModuleFacts;
 use function::Splitter;
 use rayon::prelude::*;
 use stencil::Fingerprint;
 pub(crate) use trampoline::builtin;
 use wasmtime_environ::{
-    DefinedFuncIndex, EntityRef as _, FuncKey, Module, ModuleTranslation, StaticModuleIndex,
+    DefinedFuncIndex, EntityRef as _, FuncKey, ModuleTranslation, StaticModuleIndex,
 };
 
 /// Functions are handed to threads in runs of about this many body bytes.
@@ -91,16 +91,15 @@ pub(crate) struct Splitting<'a> {
 
 impl<'a> Splitting<'a> {
     fn new(input: &'a Input<'a>, backend: &'a Backend) -> Self {
-        let pointer_bytes = backend.isa.pointer_bytes();
-        Self::of(input, backend, |module| has_room_for_placeholders(module, pointer_bytes))
+        Self::of(input, backend, false)
     }
 
-    /// Of modules that have their placeholders: there was room.
+    /// Of modules that have their placeholders.
     pub(crate) fn with_placeholders(input: &'a Input<'a>, backend: &'a Backend) -> Self {
-        Self::of(input, backend, |_| true)
+        Self::of(input, backend, true)
     }
 
-    fn of(input: &'a Input<'a>, backend: &'a Backend, has_room: impl Fn(&Module) -> bool) -> Self {
+    fn of(input: &'a Input<'a>, backend: &'a Backend, has_placeholders: bool) -> Self {
         let settings = &backend.settings;
         let covered = settings.uncovered().is_none();
         let layout = (backend.isa.pointer_bytes(), backend.finder.is_some());
@@ -108,8 +107,7 @@ impl<'a> Splitting<'a> {
             let cacheable = covered && !input.is_adapter(index);
             let first_body =
                 input.bodies[index].values().next().map(|body| body.body.range().start);
-            let room = has_room(&module.module);
-            let module = (module, first_body, room);
+            let module = (module, first_body, has_placeholders);
             ModuleFacts::new(module, input.types.module_types(), settings, layout, cacheable)
         };
         let facts = input.modules.iter().map(facts).collect();

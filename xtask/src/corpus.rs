@@ -216,7 +216,7 @@ impl Check<'_> {
             let loaded = unsafe { Module::deserialize(self.engine, &expected) };
             loaded.map_err(|error| error.context("Wasmtime does not load the artifact"))?;
         }
-        // All code of the corpus is.
+        // All code of the corpus is understood.
         ensure!(
             warm.with_numbers == 0,
             "the code of {} pieces is not understood",

@@ -28,6 +28,8 @@ use wasmtime_internal_cranelift::CompiledFunction;
 /// A function as it was compiled, and what of it depends on placeholders.
 pub(super) struct Template<'t> {
     pub(super) one: &'t CompiledFunction,
+    /// What the finder has found in it.
+    pub(super) sites: &'t [Site],
     pub(super) compared: &'t Compared,
     /// Its layout, in the module with placeholders.
     pub(super) layout: &'t Layout,
@@ -47,11 +49,10 @@ pub(super) struct Compared {
 /// the inner error is why the last one is of another form.
 pub(super) fn compare(
     one: &CompiledFunction,
-    first: Option<CompiledFunctionBody>,
+    mut first: Option<CompiledFunctionBody>,
     mut compile: impl FnMut(Offsets) -> Result<Option<CompiledFunctionBody>, CompileError>,
     backend: &Backend,
 ) -> Result<Result<Option<Compared>, Unexplained>, CompileError> {
-    let mut first = first;
     let mut refused = None;
     for offsets in Offsets::OTHERS {
         let other = match first.take() {
@@ -84,11 +85,10 @@ pub(super) fn check(
     final_code: &[u8],
     backend: &Backend,
 ) -> Result<(), Unexplained> {
-    let Template { one, compared, layout: compiled_layout, reads } = *template;
+    let Template { one, sites, compared, layout: compiled_layout, reads } = *template;
     let finder = backend.finder.ok_or(unexplained(0, "code of an unknown target"))?;
-    let sites = relocate::with_code(one, backend, |code| finder.find(code))?;
     let mut expected = Vec::new();
-    for site in &sites {
+    for site in sites {
         let at = site.at;
         if reads.contain(site) {
             let number = constant_of(reads, site, (body, uses));

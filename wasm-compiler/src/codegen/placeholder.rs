@@ -280,8 +280,13 @@ fn compile<'s>(
     let own = input.bodies[module][function].body.as_bytes();
     check::check_body(own, one.bytes(), &uses, placed.first.as_u32())
         .map_err(|error| failed(slotted.piece, error))?;
-    let template =
-        Template { one: code, compared: &compared, layout: &piece.layout, reads: &reads };
+    let template = Template {
+        one: code,
+        sites: &sites,
+        compared: &compared,
+        layout: &piece.layout,
+        reads: &reads,
+    };
     for Slotted { piece, .. } in checked {
         let FuncKey::DefinedWasmFunction(module, function) = piece.func_key else { continue };
         let (_, uses) = splitting.function((module, function), current)?;

@@ -122,9 +122,8 @@ pub(crate) const GLOBALS_ADDED_MAX: usize = 100_000;
 
 /// Whether a module has room for them. That it has decides whether constants are parameters, and
 /// not how many of them there are in what is compiled now.
-pub(super) fn has_room_for_placeholders(module: &Module, pointer_bytes: u8) -> bool {
+fn has_room_for_placeholders(module: &Module, offsets: &VMOffsets<u8>) -> bool {
     let globals_len = module.globals.len() + GLOBALS_ADDED_MAX;
-    let offsets = VMOffsets::new(pointer_bytes, module);
     let added = GLOBALS_ADDED_MAX as u32 * u32::from(offsets.ptr.vm_global_definition().size());
     globals_len <= GLOBALS_MAX
         && region_ids_fit(module, globals_len)
@@ -180,7 +179,7 @@ fn postcard_bytes(value: &impl serde::Serialize) -> Vec<u8> {
 
 impl<'a, 'data> ModuleFacts<'a, 'data> {
     pub(super) fn new(
-        (translation, first_body, has_room_for_placeholders): (
+        (translation, first_body, has_placeholders): (
             &'a ModuleTranslation<'data>,
             Option<usize>,
             bool,
@@ -203,13 +202,15 @@ impl<'a, 'data> ModuleFacts<'a, 'data> {
             cacheable: cacheable
                 && region_ids_fit(&translation.module, translation.module.globals.len())
                 && offsets.size_of_vmctx() < REGION_OFFSET_MAX,
+            // A module that has them had room.
+            has_room_for_placeholders: has_placeholders
+                || has_room_for_placeholders(&translation.module, &offsets),
             offsets,
             layout_is_parameter,
             is_relocatable,
             relocations,
             constants_cost_as_reads: constants_cost_as_reads(&settings.tunables),
             types_are_plain: types_are_plain(&translation.module, types),
-            has_room_for_placeholders,
         }
     }
 
@@ -240,23 +241,15 @@ impl<'a, 'data> ModuleFacts<'a, 'data> {
         self.relocations.as_ref().is_some_and(|relocations| relocations.contain(at()))
     }
 
-    /// Whether a type names references, of which some may be collected.
-    pub(super) fn has_references(&self, ty: ModuleInternedTypeIndex) -> bool {
-        match &self.interned[ty].composite_type.inner {
-            WasmCompositeInnerType::Func(ty) => {
-                let mut types = ty.params().iter().chain(ty.results());
-                types.any(|ty| matches!(ty, WasmValType::Ref(_)))
-            }
-            _ => true,
-        }
-    }
-
-    /// How many values a type names.
-    pub(super) fn value_count(&self, ty: ModuleInternedTypeIndex) -> usize {
-        match &self.interned[ty].composite_type.inner {
-            WasmCompositeInnerType::Func(ty) => ty.params().len() + ty.results().len(),
-            _ => 0,
-        }
+    /// How many values a type names, and whether there may be collected references among them.
+    pub(super) fn values_named(&self, ty: ModuleInternedTypeIndex) -> (usize, bool) {
+        let WasmCompositeInnerType::Func(ty) = &self.interned[ty].composite_type.inner else {
+            return (0, true);
+        };
+        let values = [ty.params(), ty.results()];
+        let has_references =
+            values.iter().any(|types| types.iter().any(|ty| matches!(ty, WasmValType::Ref(_))));
+        (values.iter().map(|types| types.len()).sum(), has_references)
     }
 
     /// How many parameters and results a function type has.

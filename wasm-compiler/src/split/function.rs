@@ -322,8 +322,12 @@ impl Encoder<'_, '_> {
 
     /// A type of which the code holds at most the content.
     pub(super) fn type_content(&mut self, ty: ModuleInternedTypeIndex) {
-        self.has_references |= self.facts.has_references(ty);
-        self.values += self.facts.value_count(ty);
+        // What they decide is whether constants are parameters.
+        if self.constants.is_enabled() {
+            let (values, has_references) = self.facts.values_named(ty);
+            self.values += values;
+            self.has_references |= has_references;
+        }
         if self.ordinal(Class::Type, ty.index()) {
             self.facts.type_content(self.out, ty);
         }
