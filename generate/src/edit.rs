@@ -12,6 +12,9 @@ use wasm_encoder::SectionId;
 /// A smaller constant is hardly the address of anything.
 const ADDRESS_MIN: i32 = 1024;
 
+/// A smaller one that is added to another, or compared, is rather a distance.
+const DISTANCE_END: i32 = 1 << 14;
+
 /// What stands in the place of a function's first offset while its code is generated.
 pub const OFFSET_PLACEHOLDER: u64 = 0x0174_5a25;
 
@@ -95,8 +98,8 @@ impl Edit {
         Self::Constants(Constants::All(0)),
         Self::Constants(Constants::All(1023)),
         Self::Constants(Constants::All(1024)),
-        Self::Constants(Constants::All(0xffff)),
-        Self::Constants(Constants::All(0x1_0000)),
+        Self::Constants(Constants::All(0x3fff)),
+        Self::Constants(Constants::All(0x4000)),
         Self::Constants(Constants::All(0x7fff_ffff)),
         Self::Constants(Constants::All(0x8000_0000)),
         Self::Constants(Constants::All(-1024)),

@@ -1,7 +1,7 @@
 //! A module -> the same with other integer constants in its functions, and other offsets of what
 //! they access.
 
-use super::{ADDRESS_MIN, Edit};
+use super::{ADDRESS_MIN, DISTANCE_END, Edit};
 use std::convert::Infallible;
 use wasm_encoder::reencode::{Error, Reencode, utils};
 use wasm_encoder::{CodeSection, Instruction, MemArg, Module};
@@ -43,7 +43,7 @@ impl Constants {
             Self::OneAddress if is_address => 1 << 20,
             Self::EverySecond if nth % 2 == 0 => 1 << 20,
             Self::Mirrored if is_address => least + (largest - old),
-            Self::Distances => 8192 + 16 * nth,
+            Self::Distances => i64::from(DISTANCE_END) + 16 * nth,
             Self::OneAddress | Self::EverySecond | Self::Mirrored => old,
         }
     }
@@ -149,7 +149,7 @@ fn difference(operator: &Operator<'_>, nth: i64) -> Option<[Instruction<'static>
         Operator::I64Const { value } => (value, true),
         _ => return None,
     };
-    let address = i64::from(ADDRESS_MIN) + nth * 8191 % (1 << 20);
+    let address = i64::from(DISTANCE_END) + nth * 8191 % (1 << 20);
     let other = i32::try_from(address.checked_add(value.checked_abs()?)?).ok()?;
     let address = address as i32;
     let (from, less) = if value < 0 { (address, other) } else { (other, address) };
@@ -308,7 +308,7 @@ mod tests {
             (Constants::OneAddress, [5, 1 << 20, 1 << 20, -1, 1 << 20]),
             (Constants::EverySecond, [1 << 20, 5000, 1 << 20, -1, 1 << 20]),
             (Constants::Mirrored, [5, 2_147_479_671, 2_147_479_671, -1, 2_147_414_671]),
-            (Constants::Distances, [8192, 8208, 8224, 8240, 8256]),
+            (Constants::Distances, [16384, 16400, 16416, 16432, 16448]),
         ] {
             let [a, b, c, d, e] = after;
             let after = format!(
@@ -336,8 +336,8 @@ mod tests {
         check(
             Edit::Differences,
             "i32.const 5 i32.const -5 i64.const 0 i64.const 0x8000_0000 unreachable",
-            "i32.const 1029 i32.const 1024 i32.sub i32.const 9215 i32.const 9220 i32.sub
-             i64.const 17406 i64.const 17406 i64.sub i64.const 0x8000_0000 unreachable",
+            "i32.const 16389 i32.const 16384 i32.sub i32.const 24575 i32.const 24580 i32.sub
+             i64.const 32766 i64.const 32766 i64.sub i64.const 0x8000_0000 unreachable",
         );
     }
 

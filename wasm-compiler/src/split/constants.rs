@@ -2,9 +2,10 @@
 //! parameters.
 //!
 //! A constant is a parameter if it can be an address, a place in a table or a return
-//! address of Go's, all of which move when something else in the program changes: from
-//! [`VALUE_MIN`] up, and no operand of an operator that no address is computed with.
-//! What an access adds to a constant address becomes a part of the constant. What it adds
+//! address of Go's, all of which move when something else in the program changes. What it
+//! can be is told by its value and by the operator that takes it ([`Role`]): from
+//! [`VALUE_MIN`] up, from [`DISTANCE_END`] up where it is added or compared, and not at all
+//! where no address is computed. What an access adds to a constant address becomes a part of the constant. What it adds
 //! to any other is a parameter of another kind, from [`OFFSET_MIN`] up and as far as the
 //! bounds check does not depend on it.
 //!
@@ -29,6 +30,11 @@ use wasmparser::{BinaryReader, BinaryReaderError};
 
 /// Smaller numbers are rather sizes, counts and flags.
 pub(super) const VALUE_MIN: i64 = 1024;
+
+/// Smaller numbers are rather distances where they are added to another, and bounds where they are
+/// compared: from row to row of an array, and where the row ends. Innermost loops are full of
+/// those, and an address plus an index plus a known number is one instruction.
+const DISTANCE_END: i64 = 1 << 14;
 
 /// No field of the code holds a larger number.
 const VALUE_MAX: i64 = i32::MAX as i64;
@@ -116,6 +122,29 @@ pub(super) enum Offset {
     Parameter(u32),
 }
 
+/// What a constant can be, by the operator that takes it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Role {
+    /// An address.
+    Address,
+    /// An address, or a distance between two: the operator adds, subtracts or compares.
+    Distance,
+    /// No address: none is computed with the operator, and its code is much better if it knows
+    /// the operand.
+    Number,
+}
+
+impl Role {
+    /// Whether such a constant can be an address.
+    fn can_be_address(self, value: i64) -> bool {
+        match self {
+            Self::Address => is_address(value),
+            Self::Distance => is_address(value) && value >= DISTANCE_END,
+            Self::Number => false,
+        }
+    }
+}
+
 /// A constant as it is met.
 #[derive(Clone, Copy, Debug)]
 struct Met {
@@ -126,8 +155,7 @@ struct Met {
     /// With the offset of the access that is a part of it.
     value: i64,
     access: Option<u32>,
-    /// It is an operand of what no address is computed with.
-    computed: bool,
+    role: Role,
     /// There are too many in front of it.
     exceeds: bool,
     /// The linker has named it as an address.
@@ -137,8 +165,7 @@ struct Met {
 impl Met {
     fn is_parameter(&self) -> bool {
         let is_one = self.named && (0..=VALUE_MAX).contains(&self.value);
-        let can_be_one = !self.computed && is_address(self.value);
-        (is_one || can_be_one) && !self.exceeds
+        (is_one || self.role.can_be_address(self.value)) && !self.exceeds
     }
 }
 
@@ -195,14 +222,13 @@ impl Constants {
         self.in_key = true;
     }
 
-    /// The operator takes so many operands. Whether it is one that no address is
-    /// computed with.
-    pub(super) fn take(&mut self, count: usize, computes: bool) {
+    /// The operator takes so many operands; what those can be.
+    pub(super) fn take(&mut self, count: usize, role: Role) {
         self.address = None;
         for _ in 0..count {
             self.address = self.operands.pop().flatten();
-            if computes && let Some(constant) = self.address {
-                self.met[constant].computed = true;
+            if let Some(constant) = self.address {
+                self.met[constant].role = role;
             }
         }
     }
@@ -228,7 +254,7 @@ impl Constants {
             own: value,
             value,
             access: None,
-            computed: false,
+            role: Role::Address,
             exceeds: self.met.len() >= CONSTANTS_MAX,
             named,
         });
@@ -277,8 +303,7 @@ impl Constants {
         let met = &mut self.met[address];
         // An address that can be one by itself is shared by accesses around it.
         let is_shared = offset < VALUE_MIN as u64 && is_address(met.value);
-        let is_part = named || (!is_shared && !met.computed);
-        if met.named || met.value < 0 || !is_part {
+        if met.named || met.value < 0 || (is_shared && !named) {
             return false;
         }
         let whole = i64::try_from(offset).ok().and_then(|offset| met.value.checked_add(offset));

@@ -2,7 +2,7 @@
 //! validates the body.
 
 use super::constants::{
-    CONSTANTS_MAX, ConstantType, Constants, OFFSET_MAX, Offset, Uses, offset_at,
+    CONSTANTS_MAX, ConstantType, Constants, OFFSET_MAX, Offset, Role, Uses, offset_at,
 };
 use super::facts::{Callee, ModuleFacts, Sink};
 use super::operators;
@@ -194,11 +194,10 @@ impl Encoder<'_, '_> {
         (self.at - self.base) as u32
     }
 
-    /// The operator takes so many operands; whether it is one that no address is computed
-    /// with.
-    pub(super) fn operands(&mut self, taken: usize, computes: bool) {
+    /// The operator takes so many operands; what constants among them can be.
+    pub(super) fn operands(&mut self, taken: usize, role: Role) {
         if self.constants.is_enabled() {
-            self.constants.take(taken, computes);
+            self.constants.take(taken, role);
         }
     }
 
@@ -221,7 +220,7 @@ impl Encoder<'_, '_> {
         if self.constants.is_enabled() {
             let (parameters, results) = self.facts.arity(ty);
             self.values += results;
-            self.constants.take(callee + parameters, false);
+            self.constants.take(callee + parameters, Role::Address);
             self.constants.give(results);
         }
     }

@@ -5,7 +5,7 @@
 //! of [`Encoder`]; an operator with an immediate of a new name, or of a known
 //! name and another type, does not compile. So no index can pass for a number.
 
-use super::constants::ConstantType;
+use super::constants::{ConstantType, Role};
 use super::function::Encoder;
 use wasmparser::{
     BlockType, BrTable, Catch, FrameKind, FrameStack, FuncValidator, HeapType, Ieee32, Ieee64,
@@ -87,7 +87,7 @@ macro_rules! operands {
         $encoder.other_operands()
     };
     ($encoder:ident, $op:ident, arity $taken:literal -> $given:literal) => {
-        $encoder.operands($taken, computes(Opcode::$op))
+        $encoder.operands($taken, role(Opcode::$op))
     };
 }
 
@@ -99,43 +99,26 @@ macro_rules! results {
     };
 }
 
-/// Operators with which no address is computed. Their code is much better if it knows
-/// an operand.
-const fn computes(opcode: Opcode) -> bool {
+/// What a constant can be that is an operand.
+const fn role(opcode: Opcode) -> Role {
     use Opcode::{
-        I32And, I32DivS, I32DivU, I32Mul, I32Or, I32RemS, I32RemU, I32Rotl, I32Rotr, I32Shl,
-        I32ShrS, I32ShrU, I32Xor, I64And, I64DivS, I64DivU, I64Mul, I64Or, I64RemS, I64RemU,
-        I64Rotl, I64Rotr, I64Shl, I64ShrS, I64ShrU, I64Xor,
+        I32Add, I32And, I32DivS, I32DivU, I32Eq, I32GeS, I32GeU, I32GtS, I32GtU, I32LeS, I32LeU,
+        I32LtS, I32LtU, I32Mul, I32Ne, I32Or, I32RemS, I32RemU, I32Rotl, I32Rotr, I32Shl, I32ShrS,
+        I32ShrU, I32Sub, I32Xor, I64Add, I64And, I64DivS, I64DivU, I64Eq, I64GeS, I64GeU, I64GtS,
+        I64GtU, I64LeS, I64LeU, I64LtS, I64LtU, I64Mul, I64Ne, I64Or, I64RemS, I64RemU, I64Rotl,
+        I64Rotr, I64Shl, I64ShrS, I64ShrU, I64Sub, I64Xor,
     };
-    matches!(
-        opcode,
-        I32Mul
-            | I32DivS
-            | I32DivU
-            | I32RemS
-            | I32RemU
-            | I32And
-            | I32Or
-            | I32Xor
-            | I32Shl
-            | I32ShrS
-            | I32ShrU
-            | I32Rotl
-            | I32Rotr
-            | I64Mul
-            | I64DivS
-            | I64DivU
-            | I64RemS
-            | I64RemU
-            | I64And
-            | I64Or
-            | I64Xor
-            | I64Shl
-            | I64ShrS
-            | I64ShrU
-            | I64Rotl
-            | I64Rotr
-    )
+    match opcode {
+        I32Mul | I32DivS | I32DivU | I32RemS | I32RemU | I32And | I32Or | I32Xor | I32Shl
+        | I32ShrS | I32ShrU | I32Rotl | I32Rotr | I64Mul | I64DivS | I64DivU | I64RemS
+        | I64RemU | I64And | I64Or | I64Xor | I64Shl | I64ShrS | I64ShrU | I64Rotl | I64Rotr => {
+            Role::Number
+        }
+        I32Add | I32Sub | I32Eq | I32Ne | I32LtS | I32LtU | I32GtS | I32GtU | I32LeS | I32LeU
+        | I32GeS | I32GeU | I64Add | I64Sub | I64Eq | I64Ne | I64LtS | I64LtU | I64GtS | I64GtU
+        | I64LeS | I64LeU | I64GeS | I64GeU => Role::Distance,
+        _ => Role::Address,
+    }
 }
 
 /// The loads and stores of WebAssembly's first version, whose opcode is one byte.

@@ -59,7 +59,7 @@ fn adding(ty: &str, value: i64) -> String {
 fn value_of_a_constant() {
     for (ty, uses) in TYPES.into_iter().zip(USES) {
         for uses in uses {
-            check_number(&RELOCATABLE, &using(uses, ty, 1024), &using(uses, ty, 2_147_483_647));
+            check_number(&RELOCATABLE, &using(uses, ty, 16_384), &using(uses, ty, 2_147_483_647));
             check_number(&RELOCATABLE, &using(uses, ty, 70_000), &using(uses, ty, 80_004));
         }
     }
@@ -69,19 +69,48 @@ fn value_of_a_constant() {
 
 #[test]
 fn class_of_a_constant() {
-    for ty in TYPES {
-        let check = |one, other| check_in_key(&RELOCATABLE, &adding(ty, one), &adding(ty, other));
+    for (ty, select) in TYPES.into_iter().zip([USES[0][4], USES[1][3]]) {
+        let module = |value| using(select, ty, value);
+        let check = |one, other| check_in_key(&RELOCATABLE, &module(one), &module(other));
         check(1023, 1024);
         check(1022, 1023);
         check(0, 1024);
         check(-70_000, 70_000);
         check(-70_000, -80_000);
-        check_number(&RELOCATABLE, &adding(ty, 1024), &adding(ty, 1025));
+        check_number(&RELOCATABLE, &module(1024), &module(1025));
     }
     let (last, above) = (i64::from(i32::MAX), i64::from(i32::MAX) + 1);
     check_in_key(&RELOCATABLE, &adding("i32", last), &adding("i32", i64::from(i32::MIN)));
     check_in_key(&RELOCATABLE, &adding("i64", last), &adding("i64", above));
     check_in_key(&RELOCATABLE, &adding("i64", above), &adding("i64", above + 1));
+}
+
+/// Smaller ones are rather distances and bounds.
+#[test]
+fn constant_that_is_added_or_compared() {
+    const SUMS: [&str; 2] = ["add", "sub"];
+    const ORDERS: [&str; 10] =
+        ["eq", "ne", "lt_s", "lt_u", "gt_s", "gt_u", "le_s", "le_u", "ge_s", "ge_u"];
+    let check = |module: &dyn Fn(i64) -> String| {
+        check_in_key(&RELOCATABLE, &module(1024), &module(1025));
+        check_in_key(&RELOCATABLE, &module(16_382), &module(16_383));
+        check_in_key(&RELOCATABLE, &module(16_383), &module(16_384));
+        check_number(&RELOCATABLE, &module(16_384), &module(16_385));
+    };
+    let operands = ["(local.get 0) K", "K (local.get 0)"];
+    let wide = ["(i64.extend_i32_u (local.get 0)) K", "K (i64.extend_i32_u (local.get 0))"];
+    for (narrow, wide) in operands.into_iter().zip(wide) {
+        for operator in [&SUMS[..], &ORDERS].concat() {
+            check(&|value| using(&format!("(i32.{operator} {narrow})"), "i32", value));
+        }
+        for operator in SUMS {
+            let body = format!("(i32.wrap_i64 (i64.{operator} {wide}))");
+            check(&|value| using(&body, "i64", value));
+        }
+        for operator in ORDERS {
+            check(&|value| using(&format!("(i64.{operator} {wide})"), "i64", value));
+        }
+    }
 }
 
 /// The first is a parameter and the second is not, or the other way round: the numbers
