@@ -93,8 +93,8 @@ impl Compiler {
     ///
     /// # Errors
     ///
-    /// [`SettingsError::Refused`] if the target is not in this build, or a flag
-    /// is not one of its flags.
+    /// [`SettingsError::Refused`] if the target is not in this build, a flag
+    /// is not one of its flags, or the settings are those of a host that compiles with Winch.
     pub fn new(settings: Settings) -> Result<Self, CompileError> {
         let backend = Backend::new(settings)?;
         let builtins = (0..BuiltinFunctionIndex::len()).map(BuiltinFunctionIndex::from_u32);
@@ -306,6 +306,12 @@ fn publish(
 impl Backend {
     pub(crate) fn new(settings: Settings) -> Result<Self, CompileError> {
         let refused = |error: String| SettingsError::Refused(error);
+        if settings.tunables.winch_callable {
+            return Err(refused(
+                "the host compiles with Winch, and this program with Cranelift".to_owned(),
+            )
+            .into());
+        }
         let triple: Triple = settings
             .target()
             .parse()

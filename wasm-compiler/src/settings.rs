@@ -315,6 +315,7 @@ impl Settings {
             operator_cost: _,
             epoch_interruption: _,
             relaxed_simd_deterministic: _,
+            // Refused.
             winch_callable: _,
             concurrency_support: _,
             metadata_for_internal_asserts: _,

@@ -99,6 +99,10 @@ fn relocations(
 ) -> Result<(), CaptureError> {
     let callees = piece.parameters.callees.iter().zip(0..);
     let callees: HashMap<_, u32> = callees.map(|(callee, at)| (*callee, at)).collect();
+    // Of two of one name, calls of the one could pass for calls of the other.
+    if callees.len() < piece.parameters.callees.len() {
+        return Err(CaptureError::Callee);
+    }
     for relocation in function.relocations() {
         let name = external_name(relocation.reloc_target);
         let target = match callees.get(&name) {

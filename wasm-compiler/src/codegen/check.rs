@@ -21,6 +21,7 @@ use crate::compiler::Backend;
 use crate::error::CompileError;
 use crate::layout::Layout;
 use crate::split::{ConstantType, Uses, offset_at};
+use stencil::CacheKey;
 use wasmparser::BinaryReader;
 use wasmtime_environ::CompiledFunctionBody;
 use wasmtime_internal_cranelift::CompiledFunction;
@@ -49,12 +50,13 @@ pub(super) struct Compared {
 /// the inner error is why the last one is of another form.
 pub(super) fn compare(
     one: &CompiledFunction,
+    key: &CacheKey,
     mut first: Option<CompiledFunctionBody>,
     mut compile: impl FnMut(Offsets) -> Result<Option<CompiledFunctionBody>, CompileError>,
     backend: &Backend,
 ) -> Result<Result<Option<Compared>, Unexplained>, CompileError> {
     let mut refused = None;
-    for offsets in Offsets::OTHERS {
+    for offsets in Offsets::others(key) {
         let other = match first.take() {
             None => compile(offsets)?,
             there => there,

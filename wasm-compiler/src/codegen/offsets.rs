@@ -18,6 +18,7 @@ use crate::pieces::Piece;
 use crate::split::{CONSTANTS_MAX, OFFSET_MAX, OFFSET_MIN};
 use cranelift_codegen::ir::TrapCode;
 use std::collections::BTreeSet;
+use stencil::CacheKey;
 use stencil::compiled::{FieldKind, StencilField};
 use wasmtime_environ::InstructionAddressMap;
 use wasmtime_internal_cranelift::CompiledFunction;
@@ -114,7 +115,7 @@ pub(super) fn between(
     })?;
     let count = reads.uses.offset_count();
     let field = |difference: &Difference| {
-        let held = Offsets::OTHERS[0].held(difference);
+        let held = Offsets::OTHER.held(difference);
         let (ordinal, addend) = held.filter(|(at, _)| *at < count)?;
         let number = reads.number_of_offset(ordinal, piece);
         Some((StencilField { offset: difference.at, kind: FieldKind::Word, number }, addend))
@@ -137,13 +138,23 @@ impl Offsets {
     /// are odd, and no four bytes of an instruction are likely to be one by accident.
     pub(super) const ONE: Self = Self { first: 0x0174_5a25, step: 64 };
 
-    /// The first of these is what codes are compared with. One that equals a constant of the function
-    /// may change its code's form; then the checker tries the next.
-    pub(super) const OTHERS: [Self; 3] = [
-        Self { first: OFFSET_MAX as u32 - 2027, step: -48 },
-        Self { first: OFFSET_MAX as u32 - 3001, step: -80 },
-        Self { first: OFFSET_MAX as u32 - 5003, step: -144 },
-    ];
+    /// What codes are compared with.
+    pub(super) const OTHER: Self = Self { first: OFFSET_MAX as u32 - 2027, step: -48 };
+
+    /// The largest distance of what is drawn for a key from the first of [`OTHER`](Self::OTHER).
+    const DRAWN_MAX: u32 = 1 << 21;
+
+    /// What the checker compares a code with, one after the other: one that equals a constant of the
+    /// function may change its code's form. So the others are drawn for the function's key, which
+    /// no constant of the function can be chosen for.
+    pub(super) fn others(key: &CacheKey) -> impl Iterator<Item = Self> {
+        let (drawn, _) = key.as_bytes().as_chunks();
+        let drawn = drawn.iter().zip([-80, -144, -176]).map(|(bytes, step)| {
+            let distance = u32::from_le_bytes(*bytes) % Self::DRAWN_MAX & !1;
+            Self { first: Self::OTHER.first - distance, step }
+        });
+        std::iter::once(Self::OTHER).chain(drawn)
+    }
 
     /// The offset in the place of one of the function's distinct offsets.
     pub(super) const fn placeholder(self, ordinal: u32) -> u32 {
@@ -169,13 +180,9 @@ impl Offsets {
 const _: () = {
     let last = CONSTANTS_MAX as u32;
     assert!(Offsets::ONE.placeholder(0) as u64 >= OFFSET_MIN);
-    let mut at = 0;
-    while at < Offsets::OTHERS.len() {
-        let other = Offsets::OTHERS[at];
-        assert!(other.step < 0 && other.placeholder(0) as u64 <= OFFSET_MAX);
-        assert!(Offsets::ONE.placeholder(last) < other.placeholder(last));
-        at += 1;
-    }
+    assert!(Offsets::OTHER.placeholder(0) as u64 <= OFFSET_MAX);
+    let least = Offsets { first: Offsets::OTHER.first - Offsets::DRAWN_MAX, step: -176 };
+    assert!(Offsets::ONE.placeholder(last) < least.placeholder(last));
 };
 
 #[cfg(test)]

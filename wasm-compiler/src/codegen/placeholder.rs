@@ -255,7 +255,7 @@ fn compile<'s>(
     let with = |offsets| compile_body(input, backend, placed, location, &body(offsets)?, &symbol);
     let other = match &seen {
         Some(_) => None,
-        None => with(Offsets::OTHERS[0])?,
+        None => with(Offsets::OTHER)?,
     };
     let found = seen.or_else(|| {
         let other = function_of(other.as_ref()?).ok()?;
@@ -266,14 +266,14 @@ fn compile<'s>(
     let sealed = seal_plugged(&compiled, (&sites, found), there, &reads, backend);
     // Why no entry can hold the code is said by who compiles it without placeholders.
     let Some(mut fresh) = sealed.unwrap_or(None) else { return Ok(None) };
-    if checked.is_empty() {
+    let (Some(key), false) = (&piece.cache_key, checked.is_empty()) else {
         return Ok(Some(fresh));
-    }
+    };
     let failed = |function: &Piece, error: Unexplained| CompileError::Check {
         symbol: pieces::symbol(input, function.func_key),
         message: error.to_string(),
     };
-    let compared = check::compare(code, other, with, backend)?;
+    let compared = check::compare(code, key, other, with, backend)?;
     let Some(compared) = compared.map_err(|error| failed(slotted.piece, error))? else {
         return Ok(Some(fresh));
     };

@@ -5,7 +5,7 @@
 //! of the parameters, and filled in again gives the code that was compiled.
 //! Anything else is no answer, and the numbers stay in the key.
 
-use super::sites::{Base, Code, Difference, Landing, Read, Site};
+use super::sites::{Base, Code, Difference, Landing, Read, Site, Word};
 use crate::compiler::Backend;
 use crate::pieces::Piece;
 use crate::split::{ConstantType, Uses};
@@ -44,6 +44,14 @@ pub(super) fn plugged(
     let found: Vec<Read> = found.collect::<Option<_>>()?;
     let mut code = function.buffer.data().to_vec();
     let constants = backend.finder?.plug(&mut code, &found).ok()?;
+    // What has been found before it has to be there still.
+    let original = function.buffer.data();
+    for (StencilField { offset, .. }, _) in &fields {
+        let field = *offset as usize..*offset as usize + Word::BYTES as usize;
+        if code.get(field.clone())? != original.get(field)? {
+            return None;
+        }
+    }
     fields.extend(constants.into_iter().map(|field| (field, 0)));
     for (StencilField { offset, kind, number: NumberIndex(number) }, addend) in &fields {
         let value = piece.parameters.numbers.get(*number as usize)?.checked_add(*addend)?;

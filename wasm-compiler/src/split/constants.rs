@@ -4,8 +4,10 @@
 //! A constant is a parameter if it can be an address, a place in a table or a return
 //! address of Go's, all of which move when something else in the program changes. What it
 //! can be is told by its value and by the operator that takes it ([`Role`]): from
-//! [`VALUE_MIN`] up, from [`DISTANCE_END`] up where it is added or compared, and not at all
-//! where no address is computed. What an access adds to a constant address becomes a part of the constant. What it adds
+//! [`VALUE_MIN`] up, from [`DISTANCE_END`] up where it is compared, or added to what is an
+//! address itself, and not at all where no address is computed.
+//!
+//! What an access adds to a constant address becomes a part of the constant. What it adds
 //! to any other is a parameter of another kind, from [`OFFSET_MIN`] up and as far as the
 //! bounds check does not depend on it.
 //!
@@ -31,8 +33,8 @@ use wasmparser::{BinaryReader, BinaryReaderError};
 /// Smaller numbers are rather sizes, counts and flags.
 pub(super) const VALUE_MIN: i64 = 1024;
 
-/// Smaller numbers are rather distances where they are added to another, and bounds where they are
-/// compared: from row to row of an array, and where the row ends. Innermost loops are full of
+/// Smaller numbers are rather distances where they are added to an address, and bounds where they
+/// are compared: from row to row of an array, and where the row ends. Innermost loops are full of
 /// those, and an address plus an index plus a known number is one instruction.
 const DISTANCE_END: i64 = 1 << 14;
 
@@ -127,22 +129,23 @@ pub(super) enum Offset {
 pub(super) enum Role {
     /// An address.
     Address,
-    /// An address, or a distance between two: the operator adds, subtracts or compares.
-    Distance,
+    /// An address, or a distance from one: the operator adds.
+    Summand,
+    /// An address, or a bound: the operator compares.
+    Compared,
     /// No address: none is computed with the operator, and its code is much better if it knows
     /// the operand.
     Number,
 }
 
-impl Role {
-    /// Whether such a constant can be an address.
-    fn can_be_address(self, value: i64) -> bool {
-        match self {
-            Self::Address => is_address(value),
-            Self::Distance => is_address(value) && value >= DISTANCE_END,
-            Self::Number => false,
-        }
-    }
+/// What is known of an operand.
+#[derive(Clone, Copy, Debug)]
+enum Operand {
+    /// One of the constants that have been met.
+    Constant(usize),
+    /// What a local holds, or that and a small number.
+    Local(u32),
+    Other,
 }
 
 /// A constant as it is met.
@@ -156,6 +159,8 @@ struct Met {
     value: i64,
     access: Option<u32>,
     role: Role,
+    /// The local to which it is added.
+    added_to: Option<u32>,
     /// There are too many in front of it.
     exceeds: bool,
     /// The linker has named it as an address.
@@ -163,9 +168,37 @@ struct Met {
 }
 
 impl Met {
-    fn is_parameter(&self) -> bool {
+    fn is_parameter(&self, addresses: &Locals) -> bool {
         let is_one = self.named && (0..=VALUE_MAX).contains(&self.value);
-        (is_one || self.role.can_be_address(self.value)) && !self.exceeds
+        (is_one || self.can_be_address(addresses)) && !self.exceeds
+    }
+
+    fn can_be_address(&self, addresses: &Locals) -> bool {
+        let is_distance = match self.role {
+            Role::Address => false,
+            Role::Summand => self.added_to.is_some_and(|local| addresses.contain(local)),
+            Role::Compared => true,
+            Role::Number => return false,
+        };
+        is_address(self.value) && (!is_distance || self.value >= DISTANCE_END)
+    }
+}
+
+/// Some of a function's locals.
+#[derive(Default)]
+struct Locals(Vec<bool>);
+
+impl Locals {
+    fn add(&mut self, local: u32) {
+        let local = local as usize;
+        if local >= self.0.len() {
+            self.0.resize(local + 1, false);
+        }
+        self.0[local] = true;
+    }
+
+    fn contain(&self, local: u32) -> bool {
+        self.0.get(local as usize) == Some(&true)
     }
 }
 
@@ -180,12 +213,14 @@ pub(super) struct Constants {
     /// None of the constants is a parameter after all.
     in_key: bool,
     met: Vec<Met>,
-    /// The topmost operands: which of them are constants.
-    operands: Vec<Option<usize>>,
-    /// The constant that the operator being read is.
-    fresh: Option<usize>,
+    /// The topmost operands.
+    operands: Vec<Operand>,
+    /// What the operator being read gives, if that is known.
+    fresh: Option<Operand>,
     /// The lowest of the operands that the operator being read takes.
-    address: Option<usize>,
+    address: Option<Operand>,
+    /// The locals that hold an address somewhere: one that is accessed, at hardly any distance.
+    addresses: Locals,
     ordinals: HashMap<(ConstantType, i64), u32>,
     offsets: Vec<OffsetUse>,
     /// The distinct offsets, in the order of their ordinals; and those.
@@ -204,6 +239,7 @@ impl Constants {
         self.fresh = None;
         self.met.clear();
         self.operands.clear();
+        self.addresses.0.clear();
         self.ordinals.clear();
         self.offsets.clear();
         self.distinct_offsets.clear();
@@ -226,16 +262,40 @@ impl Constants {
     pub(super) fn take(&mut self, count: usize, role: Role) {
         self.address = None;
         for _ in 0..count {
-            self.address = self.operands.pop().flatten();
-            if let Some(constant) = self.address {
+            let above = self.address;
+            self.address = self.operands.pop();
+            if let Some(Operand::Constant(constant)) = self.address {
                 self.met[constant].role = role;
+            }
+            if role == Role::Summand
+                && let (Some(one), Some(other)) = (self.address, above)
+            {
+                self.add(one, other);
             }
         }
     }
 
+    fn add(&mut self, one: Operand, other: Operand) {
+        let (constant, local) = match (one, other) {
+            (Operand::Constant(constant), Operand::Local(local))
+            | (Operand::Local(local), Operand::Constant(constant)) => (constant, local),
+            _ => return,
+        };
+        let met = &mut self.met[constant];
+        met.added_to = Some(local);
+        if (-VALUE_MIN..VALUE_MIN).contains(&met.value) {
+            self.fresh = Some(Operand::Local(local));
+        }
+    }
+
+    /// The operator gives what a local holds.
+    pub(super) fn local(&mut self, local: u32) {
+        self.fresh = Some(Operand::Local(local));
+    }
+
     /// The operator gives so many.
     pub(super) fn give(&mut self, count: usize) {
-        let fresh = self.fresh.take();
+        let fresh = self.fresh.take().unwrap_or(Operand::Other);
         self.operands.extend((0..count).map(|_| fresh));
     }
 
@@ -247,7 +307,7 @@ impl Constants {
 
     /// The operator, at a byte offset of the body, is a constant.
     pub(super) fn constant(&mut self, at: u32, (ty, value): (ConstantType, i64), named: bool) {
-        self.fresh = Some(self.met.len());
+        self.fresh = Some(Operand::Constant(self.met.len()));
         self.met.push(Met {
             at,
             ty,
@@ -255,9 +315,19 @@ impl Constants {
             value,
             access: None,
             role: Role::Address,
+            added_to: None,
             exceeds: self.met.len() >= CONSTANTS_MAX,
             named,
         });
+    }
+
+    /// The operator accesses memory at an offset from the lowest of its operands.
+    pub(super) fn accessed(&mut self, offset: u64) {
+        if let Some(Operand::Local(local)) = self.address
+            && offset < VALUE_MIN as u64
+        {
+            self.addresses.add(local);
+        }
     }
 
     /// The operator, at a byte offset of the body, accesses memory at an offset from an
@@ -299,7 +369,7 @@ impl Constants {
     }
 
     fn is_part_of_constant(&mut self, at: u32, (offset, named): (u64, bool)) -> bool {
-        let Some(address) = self.address else { return false };
+        let Some(Operand::Constant(address)) = self.address else { return false };
         let met = &mut self.met[address];
         // An address that can be one by itself is shared by accesses around it.
         let is_shared = offset < VALUE_MIN as u64 && is_address(met.value);
@@ -319,7 +389,10 @@ impl Constants {
     /// of the function's own body, where that with placeholders is refused.
     fn known_to_own_code(&self) -> Vec<u32> {
         let mut known = Vec::new();
-        for met in self.met.iter().filter(|met| met.access.is_some() && met.is_parameter()) {
+        for met in self.met.iter().filter(|met| met.access.is_some()) {
+            if !met.is_parameter(&self.addresses) {
+                continue;
+            }
             // The rest of the value is the offset.
             known.push(met.own as u32);
         }
@@ -335,7 +408,7 @@ impl Constants {
     pub(super) fn finish(&mut self, out: &mut StencilWriter, numbers: &mut Vec<u32>) -> Uses {
         let mut constants = Vec::new();
         for met in &self.met {
-            if self.in_key || !met.is_parameter() {
+            if self.in_key || !met.is_parameter(&self.addresses) {
                 out.u8(0);
                 out.sleb(met.own);
                 out.sleb(met.value);

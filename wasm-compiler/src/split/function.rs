@@ -201,6 +201,13 @@ impl Encoder<'_, '_> {
         }
     }
 
+    /// The operator gives what a local holds.
+    pub(super) fn local_given(&mut self, local: u32) {
+        if self.constants.is_enabled() {
+            self.constants.local(local);
+        }
+    }
+
     /// The operator has been written, and gives so many operands.
     pub(super) fn results(&mut self, given: usize) {
         if self.constants.is_enabled() {
@@ -259,6 +266,7 @@ impl Encoder<'_, '_> {
             self.out.uleb(offset);
             return offset;
         }
+        self.constants.accessed(offset);
         let use_of_offset = match self.is_plain_access {
             true => {
                 let is_free = self.facts.offsets_are_free(memory);

@@ -104,9 +104,9 @@ const fn role(opcode: Opcode) -> Role {
     use Opcode::{
         I32Add, I32And, I32DivS, I32DivU, I32Eq, I32GeS, I32GeU, I32GtS, I32GtU, I32LeS, I32LeU,
         I32LtS, I32LtU, I32Mul, I32Ne, I32Or, I32RemS, I32RemU, I32Rotl, I32Rotr, I32Shl, I32ShrS,
-        I32ShrU, I32Sub, I32Xor, I64Add, I64And, I64DivS, I64DivU, I64Eq, I64GeS, I64GeU, I64GtS,
-        I64GtU, I64LeS, I64LeU, I64LtS, I64LtU, I64Mul, I64Ne, I64Or, I64RemS, I64RemU, I64Rotl,
-        I64Rotr, I64Shl, I64ShrS, I64ShrU, I64Sub, I64Xor,
+        I32ShrU, I32Xor, I64Add, I64And, I64DivS, I64DivU, I64Eq, I64GeS, I64GeU, I64GtS, I64GtU,
+        I64LeS, I64LeU, I64LtS, I64LtU, I64Mul, I64Ne, I64Or, I64RemS, I64RemU, I64Rotl, I64Rotr,
+        I64Shl, I64ShrS, I64ShrU, I64Xor,
     };
     match opcode {
         I32Mul | I32DivS | I32DivU | I32RemS | I32RemU | I32And | I32Or | I32Xor | I32Shl
@@ -114,9 +114,11 @@ const fn role(opcode: Opcode) -> Role {
         | I64RemU | I64And | I64Or | I64Xor | I64Shl | I64ShrS | I64ShrU | I64Rotl | I64Rotr => {
             Role::Number
         }
-        I32Add | I32Sub | I32Eq | I32Ne | I32LtS | I32LtU | I32GtS | I32GtU | I32LeS | I32LeU
-        | I32GeS | I32GeU | I64Add | I64Sub | I64Eq | I64Ne | I64LtS | I64LtU | I64GtS | I64GtU
-        | I64LeS | I64LeU | I64GeS | I64GeU => Role::Distance,
+        I32Add | I64Add => Role::Summand,
+        I32Eq | I32Ne | I32LtS | I32LtU | I32GtS | I32GtU | I32LeS | I32LeU | I32GeS | I32GeU
+        | I64Eq | I64Ne | I64LtS | I64LtU | I64GtS | I64GtU | I64LeS | I64LeU | I64GeS | I64GeU => {
+            Role::Compared
+        }
         _ => Role::Address,
     }
 }
@@ -182,6 +184,12 @@ macro_rules! beyond_immediates {
     ($self:ident, Call, $function:ident) => {
         let signature = $self.encoder.facts.signature(FuncIndex::from_u32($function));
         $self.encoder.call_operands(signature, 0)
+    };
+    ($self:ident, LocalGet, $local:ident) => {
+        $self.encoder.local_given($local)
+    };
+    ($self:ident, LocalTee, $local:ident) => {
+        $self.encoder.local_given($local)
     };
     // What they cost depends on an operand.
     ($self:ident, MemoryGrow, $mem:ident) => {

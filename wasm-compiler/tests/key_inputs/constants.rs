@@ -85,32 +85,73 @@ fn class_of_a_constant() {
     check_in_key(&RELOCATABLE, &adding("i64", above), &adding("i64", above + 1));
 }
 
-/// Smaller ones are rather distances and bounds.
+/// The constants of a body from 1024 up are parameters, or only those from 16384 up.
+#[track_caller]
+fn check_least(least: i64, body: &str, ty: &str) {
+    let module = |value| using(body, ty, value);
+    check_in_key(&RELOCATABLE, &module(least - 2), &module(least - 1));
+    check_in_key(&RELOCATABLE, &module(least - 1), &module(least));
+    check_number(&RELOCATABLE, &module(least), &module(least + 1));
+}
+
+const LEAST: i64 = 1024;
+const LEAST_OF_DISTANCES: i64 = 16_384;
+
+/// Smaller ones are rather bounds.
 #[test]
-fn constant_that_is_added_or_compared() {
-    const SUMS: [&str; 2] = ["add", "sub"];
-    const ORDERS: [&str; 10] =
-        ["eq", "ne", "lt_s", "lt_u", "gt_s", "gt_u", "le_s", "le_u", "ge_s", "ge_u"];
-    let check = |module: &dyn Fn(i64) -> String| {
-        check_in_key(&RELOCATABLE, &module(1024), &module(1025));
-        check_in_key(&RELOCATABLE, &module(16_382), &module(16_383));
-        check_in_key(&RELOCATABLE, &module(16_383), &module(16_384));
-        check_number(&RELOCATABLE, &module(16_384), &module(16_385));
-    };
-    let operands = ["(local.get 0) K", "K (local.get 0)"];
-    let wide = ["(i64.extend_i32_u (local.get 0)) K", "K (i64.extend_i32_u (local.get 0))"];
-    for (narrow, wide) in operands.into_iter().zip(wide) {
-        for operator in [&SUMS[..], &ORDERS].concat() {
-            check(&|value| using(&format!("(i32.{operator} {narrow})"), "i32", value));
-        }
-        for operator in SUMS {
-            let body = format!("(i32.wrap_i64 (i64.{operator} {wide}))");
-            check(&|value| using(&body, "i64", value));
-        }
-        for operator in ORDERS {
-            check(&|value| using(&format!("(i64.{operator} {wide})"), "i64", value));
+fn constant_that_is_compared() {
+    for operator in ["eq", "ne", "lt_s", "lt_u", "gt_s", "gt_u", "le_s", "le_u", "ge_s", "ge_u"] {
+        for operands in ["(local.get 0) K", "K (local.get 0)"] {
+            let check = |body: String, ty| check_least(LEAST_OF_DISTANCES, &body, ty);
+            check(format!("(i32.{operator} {operands})"), "i32");
+            let wide = operands.replace("(local.get 0)", "(i64.extend_i32_u (local.get 0))");
+            check(format!("(i64.{operator} {wide})"), "i64");
         }
     }
+}
+
+/// Smaller ones are rather distances, where what they are added to is an address itself.
+#[test]
+fn constant_that_is_added_to_an_address() {
+    for accessed in [
+        "(i32.load (local.get 0))",
+        "(i32.load offset=1023 (local.get 0))",
+        "(i32.load (i32.add (local.get 0) (i32.const 1023)))",
+        "(i32.load (i32.add (i32.const -1023) (local.get 0)))",
+        "(i32x4.extract_lane 0 (v128.load (local.get 0)))",
+        "(i32.store8 (local.get 0) (i32.const 1)) (i32.const 0)",
+    ] {
+        for sum in ["(i32.add (local.get 0) K)", "(i32.add K (local.tee 0 (local.get 0)))"] {
+            check_least(LEAST_OF_DISTANCES, &format!("(i32.sub {accessed} {sum})"), "i32");
+            check_least(LEAST_OF_DISTANCES, &format!("(i32.sub {sum} {accessed})"), "i32");
+        }
+    }
+    for not_accessed in [
+        "(i32.load (i32.const 8))",
+        "(i32.load offset=1024 (local.get 0))",
+        "(i32.load (i32.add (local.get 0) (i32.const 70000)))",
+        "(i32.load (i32.mul (local.get 0) (i32.const 4)))",
+        "(i32.store8 (i32.const 8) (local.get 0)) (i32.const 0)",
+    ] {
+        check_least(LEAST, &format!("(i32.sub {not_accessed} (i32.add (local.get 0) K))"), "i32");
+    }
+    let address = "(i32.load (local.get 0))";
+    for other in ["(i32.add (i32.mul (local.get 0) (i32.const 4)) K)", "(i32.sub (local.get 0) K)"]
+    {
+        check_least(LEAST, &format!("(i32.sub {address} {other})"), "i32");
+    }
+    let wide = "(memory $wide i64 1)";
+    let module = |value: i64| {
+        module_with(
+            wide,
+            &format!(
+                "(local i64) (i64.store $wide (local.get 1) (i64.const 5))
+                (i32.wrap_i64 (i64.add (local.get 1) (i64.const {value})))"
+            ),
+        )
+    };
+    check_in_key(&RELOCATABLE, &module(16_382), &module(16_383));
+    check_number(&RELOCATABLE, &module(16_384), &module(16_385));
 }
 
 /// The first is a parameter and the second is not, or the other way round: the numbers

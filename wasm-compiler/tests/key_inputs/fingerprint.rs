@@ -15,7 +15,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use stencil::Fingerprint;
 use wasm_compiler::fingerprint::fingerprint;
-use wasm_compiler::{OptLevel, Options, Settings};
+use wasm_compiler::{Compiler, OptLevel, Options, Settings};
 use wasmparser::WasmFeatures;
 use wasmtime::{Config, Engine};
 use wasmtime_environ::{OperatorCost, Tunables, obj};
@@ -75,6 +75,11 @@ impl Artifact {
 
     /// The fingerprint of a host that has these settings.
     fn fingerprint(&self, metadata: &Metadata) -> Fingerprint {
+        fingerprint(&self.settings(metadata))
+    }
+
+    /// What is read from an artifact of a host that has these settings.
+    fn settings(&self, metadata: &Metadata) -> Settings {
         let mut file = Object::new(BinaryFormat::Elf, Architecture::X86_64, Endianness::Little);
         let sections =
             [(obj::ELF_WASM_ENGINE, self.section(metadata)), (obj::ELF_WASM_BTI, self.bti.clone())];
@@ -83,7 +88,7 @@ impl Artifact {
             file.set_section_data(id, data, 1);
         }
         let file = file.write().expect("it is a small file");
-        fingerprint(&Settings::from_artifact(&file).expect("it looks like an artifact"))
+        Settings::from_artifact(&file).expect("it looks like an artifact")
     }
 
     /// Fails if one of the changes, or two of them, have the same fingerprint.
@@ -172,6 +177,16 @@ fn every_tunable() {
     println!("{} changes of tunables", changes.len());
     assert!(changes.len() > 500, "operators have no costs any more");
     artifact.assert_changes(&changes);
+}
+
+#[test]
+fn a_host_that_compiles_with_winch_is_refused() {
+    let artifact = Artifact::of(X86);
+    let mut metadata = artifact.metadata.clone();
+    metadata.tunables.winch_callable = true;
+    let error = Compiler::new(artifact.settings(&metadata)).err().expect("it is not Cranelift");
+    let expected = "the host compiles with Winch, and this program with Cranelift";
+    assert_eq!(error.to_string(), expected);
 }
 
 /// Every flag that Cranelift knows, with each value other than the one that is set.

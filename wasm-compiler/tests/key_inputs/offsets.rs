@@ -386,3 +386,26 @@ fn offset_beside_a_constant_that_equals_a_placeholder() {
         assert_eq!((report.checked, report.with_numbers), (1, 0));
     }
 }
+
+/// No constants can be chosen so that there is no other code to compare with.
+#[test]
+fn offset_beside_several_constants_that_equal_placeholders() {
+    let store = |(at, constant): (usize, u64)| {
+        let at = 80 + 8 * at;
+        format!(
+            "(i64.store offset={at} (local.get 1) (i64.shl (i64.const {constant}) (local.get 0)))"
+        )
+    };
+    let constants = [OTHER_PLACEHOLDER, OTHER_PLACEHOLDER - 974, OTHER_PLACEHOLDER - 2976];
+    let stores: String = constants.into_iter().enumerate().map(store).collect();
+    let text = format!(
+        r#"(module (memory 1) (global $moved (mut i64) (i64.const 1))
+        (func (export "run") (param i64 i32) (result i64) (local i64)
+            (local.set 2 (i64.add (global.get $moved) (i64.load offset=70000 (local.get 1))))
+            {stores} (local.get 2)))"#
+    );
+    let wasm = wat::parse_str(text).expect("it is a module");
+    let checking = relocatable(|config| config).into_checking();
+    let report = checking.compile("its numbers are right", &wasm, &MemoryStore::default()).report;
+    assert_eq!((report.checked, report.with_numbers), (1, 0));
+}

@@ -121,8 +121,11 @@ impl Constant<'_> {
             Mnemonic::Imul => found_registers == [registers[0], registers[0]],
             _ => found_registers == registers && registers.len() == 1,
         };
+        // That of a product of three is none of two.
+        let is_of_two = read.op_count() == 2;
         found.mnemonic() == mnemonic
             && is_binary(mnemonic)
+            && is_of_two
             && in_order
             && registers_fit
             && operands(found, OpKind::Memory).is_empty()
@@ -236,6 +239,10 @@ mod tests {
         let right = "f7c245230100 4569c94523010090 48c7c045230100 c3";
         let of_another = right.replace("4569c9", "4569c8");
         check(4, template, right, &[(&of_another, CONSTANT)]);
+        // imul eax, [rdi+..], 7; ret
+        let right = "690502000000 07000000 c3 cc 45230100";
+        let of_two = "69c045230100 90909090 c3";
+        check(4, "698700010200 07000000 c3", right, &[(of_two, CONSTANT)]);
     }
 
     #[test]
