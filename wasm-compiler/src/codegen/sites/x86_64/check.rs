@@ -1,7 +1,7 @@
 //! Final code and the code that it was made of -> whether each instruction is the same,
 //! but for the numbers that are expected.
 //!
-//! Invariant: shares nothing with what puts the numbers there but the decoder.
+//! Invariant: of what puts the numbers there it has the sites and the decoder, and nothing else.
 
 use super::super::{Code, Expected, Site, Unexplained};
 use iced_x86::{Decoder, DecoderOptions, Instruction, Mnemonic, OpKind};
