@@ -12,7 +12,7 @@ use wasm_encoder::SectionId;
 /// A smaller constant is hardly the address of anything.
 const ADDRESS_MIN: i32 = 1024;
 
-/// A smaller one that is added to another, or compared, is rather a distance.
+/// A smaller one that is compared, or added to an address, is rather a bound or a distance.
 const DISTANCE_END: i32 = 1 << 14;
 
 /// What stands in the place of a function's first offset while its code is generated.

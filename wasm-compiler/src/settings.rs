@@ -315,8 +315,6 @@ impl Settings {
             operator_cost: _,
             epoch_interruption: _,
             relaxed_simd_deterministic: _,
-            // Refused.
-            winch_callable: _,
             concurrency_support: _,
             metadata_for_internal_asserts: _,
             metadata_for_gc_heap_corruption: _,
@@ -327,6 +325,8 @@ impl Settings {
             recording: _,
             // Read for adapter modules, which are never cached.
             debug_adapter_modules: _,
+            // `Backend::new` refuses it.
+            winch_callable: _,
             // Without inlining they decide nothing.
             inlining_small_callee_size: _,
             inlining_sum_size_threshold: _,

@@ -19,7 +19,7 @@ pub enum Constants {
     All(i64),
     /// 1, 2, 4 and so on up to the highest bit, and from 1 again.
     PowersOfTwo,
-    /// No two are the same, and all can be addresses.
+    /// No two are the same, and all but the first two can be addresses wherever they stand.
     Distinct,
     /// Those that can be addresses are one and the same.
     OneAddress,

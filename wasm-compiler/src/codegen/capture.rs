@@ -22,6 +22,8 @@ pub(crate) enum CaptureError {
     Relocation,
     /// The code calls a function that its body does not name.
     Callee,
+    /// The body names two functions, and they are one.
+    Callees,
     /// The code has a source location where no operator starts.
     Source,
     /// Unwind information that is not System V's.
@@ -39,6 +41,7 @@ impl CaptureError {
             Self::Foreign => "code of an unknown kind",
             Self::Relocation => "a relocation of an unknown kind",
             Self::Callee => "a call that the body does not name",
+            Self::Callees => "two callees of one name",
             Self::Source => "a source location between operators",
             Self::Unwind => "unwind information of an unknown kind",
             Self::Context => "an exception context in a register",
@@ -99,9 +102,10 @@ fn relocations(
 ) -> Result<(), CaptureError> {
     let callees = piece.parameters.callees.iter().zip(0..);
     let callees: HashMap<_, u32> = callees.map(|(callee, at)| (*callee, at)).collect();
-    // Of two of one name, calls of the one could pass for calls of the other.
+    // Of two of one name, calls of the one could pass for calls of the other. No body is known
+    // to have them: that an import is a function of its own module is never known.
     if callees.len() < piece.parameters.callees.len() {
-        return Err(CaptureError::Callee);
+        return Err(CaptureError::Callees);
     }
     for relocation in function.relocations() {
         let name = external_name(relocation.reloc_target);

@@ -1,9 +1,9 @@
 //! Code with a function's numbers in their place -> whether it is the code that was
 //! compiled, with these numbers and nothing else.
 //!
-//! Neither entries nor fields nor the parameters' numbers are looked at; where placeholders and
-//! entities lie is told, and which site is which. The numbers are
-//! read from the body and the layout again, and the code is decoded and compared with the compiler's, instruction by instruction; and
+//! Neither entries nor fields nor the parameters' numbers are looked at. Where placeholders and
+//! entities lie it is told, and which sites there are. The numbers are read from the body and the
+//! layout again, and the code is decoded and compared with the compiler's, instruction by instruction; and
 //! the body that was compiled with the function's, operator by operator. So
 //! it finds an operator made wrong, a number in the place of another, a place that was
 //! left out. Which numbers are parameters it is told, and holds against both bodies. Runs for
@@ -44,8 +44,8 @@ pub(super) struct Compared {
     offsets: Offsets,
 }
 
-/// Compares a code with others that differ in placeholders only, of which the first may be there
-/// already, until one differs in nothing but fields: a placeholder may be equal to a constant that
+/// Compares a code with others that differ in placeholders only, of which the first, that with
+/// [`Offsets::OTHER`], may be there already, until one differs in nothing but fields: a placeholder may be equal to a constant that
 /// the code has anyway, and then it is of another form. `None` if there is none to compare it with;
 /// the inner error is why the last one is of another form.
 pub(super) fn compare(

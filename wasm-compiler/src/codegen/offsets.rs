@@ -144,12 +144,15 @@ impl Offsets {
     /// The largest distance of what is drawn for a key from the first of [`OTHER`](Self::OTHER).
     const DRAWN_MAX: u32 = 1 << 21;
 
+    const DRAWN_STEPS: [i32; 3] = [-80, -112, -144];
+
     /// What the checker compares a code with, one after the other: one that equals a constant of the
-    /// function may change its code's form. So the others are drawn for the function's key, which
-    /// no constant of the function can be chosen for.
+    /// function may change its code's form. So the others are drawn for the function's key: a few
+    /// constants equal all of them by no accident, and thousands in a function of many offsets may.
     pub(super) fn others(key: &CacheKey) -> impl Iterator<Item = Self> {
-        let (drawn, _) = key.as_bytes().as_chunks();
-        let drawn = drawn.iter().zip([-80, -144, -176]).map(|(bytes, step)| {
+        // What is sampled is chosen by the first bytes.
+        let (drawn, _) = key.as_bytes()[16..].as_chunks();
+        let drawn = drawn.iter().zip(Self::DRAWN_STEPS).map(|(bytes, step)| {
             let distance = u32::from_le_bytes(*bytes) % Self::DRAWN_MAX & !1;
             Self { first: Self::OTHER.first - distance, step }
         });
@@ -181,8 +184,13 @@ const _: () = {
     let last = CONSTANTS_MAX as u32;
     assert!(Offsets::ONE.placeholder(0) as u64 >= OFFSET_MIN);
     assert!(Offsets::OTHER.placeholder(0) as u64 <= OFFSET_MAX);
-    let least = Offsets { first: Offsets::OTHER.first - Offsets::DRAWN_MAX, step: -176 };
-    assert!(Offsets::ONE.placeholder(last) < least.placeholder(last));
+    let mut at = 0;
+    while at < Offsets::DRAWN_STEPS.len() {
+        let first = Offsets::OTHER.first - Offsets::DRAWN_MAX;
+        let least = Offsets { first, step: Offsets::DRAWN_STEPS[at] };
+        assert!(Offsets::ONE.placeholder(last) < least.placeholder(last));
+        at += 1;
+    }
 };
 
 #[cfg(test)]

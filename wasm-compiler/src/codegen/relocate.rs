@@ -44,7 +44,8 @@ pub(super) fn plugged(
     let found: Vec<Read> = found.collect::<Option<_>>()?;
     let mut code = function.buffer.data().to_vec();
     let constants = backend.finder?.plug(&mut code, &found).ok()?;
-    // What has been found before it has to be there still.
+    // What has been found before it has to be there still. No instruction is known in which an
+    // offset stands behind a placeholder, whose address may get shorter.
     let original = function.buffer.data();
     for (StencilField { offset, .. }, _) in &fields {
         let field = *offset as usize..*offset as usize + Word::BYTES as usize;

@@ -143,7 +143,7 @@ pub(super) enum Role {
 enum Operand {
     /// One of the constants that have been met.
     Constant(usize),
-    /// What a local holds, or that and a small number.
+    /// What a local holds, or that and small numbers.
     Local(u32),
     Other,
 }
@@ -283,7 +283,7 @@ impl Constants {
         };
         let met = &mut self.met[constant];
         met.added_to = Some(local);
-        if (-VALUE_MIN..VALUE_MIN).contains(&met.value) {
+        if !met.named && (1 - VALUE_MIN..VALUE_MIN).contains(&met.value) {
             self.fresh = Some(Operand::Local(local));
         }
     }
@@ -321,7 +321,8 @@ impl Constants {
         });
     }
 
-    /// The operator accesses memory at an offset from the lowest of its operands.
+    /// The operator accesses memory at an offset, which is not named, from the lowest of its
+    /// operands.
     pub(super) fn accessed(&mut self, offset: u64) {
         if let Some(Operand::Local(local)) = self.address
             && offset < VALUE_MIN as u64

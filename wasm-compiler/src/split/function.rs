@@ -266,13 +266,15 @@ impl Encoder<'_, '_> {
             self.out.uleb(offset);
             return offset;
         }
-        self.constants.accessed(offset);
+        let at = self.at_in_body();
+        let place = || offset_at(self.body, at).map_or(0, |(place, _)| place.start);
+        let named = self.is_plain_access && self.facts.names(|| self.base + place());
+        if !named {
+            self.constants.accessed(offset);
+        }
         let use_of_offset = match self.is_plain_access {
             true => {
                 let is_free = self.facts.offsets_are_free(memory);
-                let at = self.at_in_body();
-                let place = || offset_at(self.body, at).map_or(0, |(place, _)| place.start);
-                let named = self.facts.names(|| self.base + place());
                 let can_fold = self.facts.can_be_in_bounds(memory, offset);
                 self.constants.access(at, (offset, named), can_fold, is_free)
             }

@@ -387,7 +387,7 @@ fn offset_beside_a_constant_that_equals_a_placeholder() {
     }
 }
 
-/// No constants can be chosen so that there is no other code to compare with.
+/// Nor if there are several: what it is compared with in the end depends on the key.
 #[test]
 fn offset_beside_several_constants_that_equal_placeholders() {
     let store = |(at, constant): (usize, u64)| {

@@ -88,6 +88,23 @@ fn constant_that_the_linker_does_not_name() {
     check_number(&RELOCATABLE, &both(40, &two), &both(48, &two));
 }
 
+/// What is accessed at an address that the linker has named is an index, and what is added to an
+/// index is an address, as it is elsewhere.
+#[test]
+fn constant_that_is_added_to_an_index() {
+    let check = |access: &str, kind| {
+        let sum = |named: u32, constant: u32| {
+            let access = access.replace("NUMBER", &named.to_string());
+            let body = format!("(i32.sub {access} (i32.add (local.get 0) (i32.const {constant})))");
+            linked(&module(&body), &[(0, kind)])
+        };
+        check_number(&RELOCATABLE, &sum(8, 2000), &sum(8, 3000));
+        check_number(&RELOCATABLE, &sum(8, 2000), &sum(5000, 3000));
+    };
+    check("(i32.load (i32.add (i32.const NUMBER) (local.get 0)))", Kind::Address);
+    check("(i32.load offset=NUMBER (local.get 0))", Kind::Offset);
+}
+
 #[test]
 fn offset_that_the_linker_names() {
     for body in [

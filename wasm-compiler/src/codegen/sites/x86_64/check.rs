@@ -107,8 +107,9 @@ impl Constant<'_> {
             Mnemonic::Movsxd => Mnemonic::Mov,
             mnemonic => mnemonic,
         };
-        let registers: Vec<_> = operands(read, OpKind::Register);
-        let found_registers: Vec<_> = operands(found, OpKind::Register);
+        // The product of all of a register, and that of three operands, are none of two.
+        let &[register] = &*operands(read, OpKind::Register) else { return false };
+        let found_registers = operands(found, OpKind::Register);
         let last = found.op_count().saturating_sub(1);
         let constant = match found.op_kind(last) {
             OpKind::Immediate32 => u64::from(found.immediate32()),
@@ -118,14 +119,12 @@ impl Constant<'_> {
         // The register is the first operand of both; of a test it does not matter.
         let in_order = read.op_kind(0) == OpKind::Register || matches!(mnemonic, Mnemonic::Test);
         let registers_fit = match mnemonic {
-            Mnemonic::Imul => found_registers == [registers[0], registers[0]],
-            _ => found_registers == registers && registers.len() == 1,
+            Mnemonic::Imul => found_registers == [register, register],
+            _ => found_registers == [register],
         };
-        // That of a product of three is none of two.
-        let is_of_two = read.op_count() == 2;
         found.mnemonic() == mnemonic
             && is_binary(mnemonic)
-            && is_of_two
+            && read.op_count() == 2
             && in_order
             && registers_fit
             && operands(found, OpKind::Memory).is_empty()
@@ -243,6 +242,13 @@ mod tests {
         let right = "690502000000 07000000 c3 cc 45230100";
         let of_two = "69c045230100 90909090 c3";
         check(4, "698700010200 07000000 c3", right, &[(of_two, CONSTANT)]);
+        // imul dword [rdi+..]; ret
+        check(
+            4,
+            "f7af00010200 c3",
+            "f72d02000000 c3 cc 45230100",
+            &[("69c045230100 c3", CONSTANT)],
+        );
     }
 
     #[test]
