@@ -153,7 +153,7 @@ impl Offsets {
         // What is sampled is chosen by the first bytes.
         let (drawn, _) = key.as_bytes()[16..].as_chunks();
         let drawn = drawn.iter().zip(Self::DRAWN_STEPS).map(|(bytes, step)| {
-            let distance = u32::from_le_bytes(*bytes) % Self::DRAWN_MAX & !1;
+            let distance = (u32::from_le_bytes(*bytes) % Self::DRAWN_MAX) & !1;
             Self { first: Self::OTHER.first - distance, step }
         });
         std::iter::once(Self::OTHER).chain(drawn)
