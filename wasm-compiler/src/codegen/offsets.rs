@@ -147,8 +147,8 @@ impl Offsets {
     const DRAWN_STEPS: [i32; 3] = [-80, -112, -144];
 
     /// What the checker compares a code with, one after the other: one that equals a constant of the
-    /// function may change its code's form. So the others are drawn for the function's key: a few
-    /// constants equal all of them by no accident, and thousands in a function of many offsets may.
+    /// function may change its code's form. So the others are drawn for the function's key, and a few
+    /// constants cannot equal all of them; thousands can, in a function of many offsets.
     pub(super) fn others(key: &CacheKey) -> impl Iterator<Item = Self> {
         // What is sampled is chosen by the first bytes.
         let (drawn, _) = key.as_bytes()[16..].as_chunks();
